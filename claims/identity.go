@@ -1,0 +1,178 @@
+package claims
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+)
+
+// Mapping says how an identity is read out of the claims of one integration. It
+// is not changed after its first use.
+type Mapping struct {
+	// Integration is the name of the integration, for rules on "integration".
+	Integration string
+	// User lists the claims of which the first present one is the user id.
+	User []Path
+	// AnyUser lets in claims that hold no user id; it is empty then.
+	AnyUser bool
+	// Groups lists the claims whose values are the groups, all together.
+	Groups []Path
+	// GroupMap replaces groups by others. With MapOnly groups that it does not
+	// name are dropped.
+	GroupMap map[string][]string
+	MapOnly  bool
+	// Named gives names to all values of some claims together.
+	Named map[string][]Path
+	// TrustEmail takes "email" as it stands. Without it an address counts as
+	// absent if "email_verified" is false, or, with VerifiedDomain, if "xms_edov"
+	// is not true: Entra ID lets a tenant's owner write any address there.
+	TrustEmail     bool
+	VerifiedDomain bool
+}
+
+// Identity is who a request comes from.
+type Identity struct {
+	mapping *Mapping
+	claims  *Set
+	user    string
+
+	once   sync.Once
+	groups []string
+}
+
+// Identify reads the identity out of s. It returns nil if there is no usable
+// user id: none of the claims is present, or the first one that is holds
+// control characters.
+func (m *Mapping) Identify(s *Set) *Identity {
+	id := &Identity{mapping: m, claims: s}
+	for _, path := range m.User {
+		if user := m.userID(s, path); user != "" {
+			if slices.ContainsFunc([]byte(user), isControl) {
+				return nil
+			}
+			id.user = user
+			return id
+		}
+	}
+	if m.AnyUser {
+		return id
+	}
+	return nil
+}
+
+func isControl(c byte) bool { return c < 0x20 || c == 0x7f }
+
+// userID returns the text of a claim that may be a user id: a string, or a
+// number in claims other than "sub", which is always text (RFC 7519 section 4.1.2).
+func (m *Mapping) userID(s *Set, path Path) string {
+	v, every := path.find(s)
+	if every || pointed(s, path) || !v.IsString() && (!v.IsNumber() || path.whole == "sub") {
+		return ""
+	}
+	text, _ := v.scalar()
+	if path.email {
+		if !m.emailCounts(s) || !isAddress(text) {
+			return ""
+		}
+		text = lowerDomain(text)
+	}
+	return string(text)
+}
+
+// User returns the user id; it is empty only where [Mapping.AnyUser] permits it.
+func (id *Identity) User() string { return id.user }
+
+// Integration returns the name of the integration that vouches for the identity.
+func (id *Identity) Integration() string { return id.mapping.Integration }
+
+// Claims returns the claims that the identity was read from.
+func (id *Identity) Claims() *Set { return id.claims }
+
+// Groups returns the groups after mapping, each once, in the order of the
+// claims. They are read when first asked for. The list must not be changed.
+func (id *Identity) Groups() []string {
+	id.once.Do(func() { id.groups = id.mapping.readGroups(id.claims) })
+	return id.groups
+}
+
+func (m *Mapping) readGroups(s *Set) (groups []string) {
+	seen := make(map[string]struct{})
+	add := func(group string) {
+		if _, ok := seen[group]; !ok && group != "" {
+			seen[group] = struct{}{}
+			groups = append(groups, group)
+		}
+	}
+	for _, path := range m.Groups {
+		path.values(s, func(text []byte) bool {
+			local, mapped := m.GroupMap[string(text)]
+			for _, group := range local {
+				add(group)
+			}
+			if !mapped && !m.MapOnly {
+				add(string(text))
+			}
+			return true
+		})
+	}
+	return groups
+}
+
+// Texts returns all values of a claim as rules see them: name is "user",
+// "groups", "integration", a name of the mapping, or a claim.
+func (id *Identity) Texts(name string) (texts []string) {
+	r, err := newReader(name)
+	if err != nil {
+		return nil
+	}
+	r.read(id, true, func(text []byte) bool {
+		texts = append(texts, string(text))
+		return true
+	})
+	return texts
+}
+
+// emailCounts reports whether the source of the claims vouches for "email".
+func (m *Mapping) emailCounts(s *Set) bool {
+	if m.TrustEmail {
+		return true
+	}
+	verified := s.Get("email_verified")
+	if isFalse(verified) {
+		return false
+	}
+	return !m.VerifiedDomain || isTrue(s.Get("xms_edov"))
+}
+
+func isFalse(v Value) bool {
+	text, _ := v.scalar()
+	return bytes.EqualFold(text, []byte("false")) || string(text) == "0"
+}
+
+func isTrue(v Value) bool {
+	text, _ := v.scalar()
+	return bytes.EqualFold(text, []byte("true")) || string(text) == "1"
+}
+
+// isAddress reports whether text has exactly one "@" with something on both
+// sides of it: "a@evil.example@corp.example" is nobody's (CVE-2026-40574).
+func isAddress(text []byte) bool {
+	at := bytes.IndexByte(text, '@')
+	return at > 0 && at < len(text)-1 && bytes.IndexByte(text[at+1:], '@') < 0
+}
+
+// pointed reports whether a token leaves a claim out and says where it can be
+// had instead (OpenID Connect Core section 5.6.2; the group overage of Entra ID).
+// Such a claim is neither present nor absent: nobody here knows its value.
+func pointed(s *Set, path Path) bool {
+	if names := s.Get("_claim_names"); names.Exists() {
+		if !names.IsObject() || names.field(path.whole).Exists() || names.field(path.top()).Exists() {
+			return true
+		}
+	}
+	if path.top() != "groups" {
+		return false
+	}
+	has := s.Get("hasgroups")
+	return has.Exists() && !isFalse(has)
+}
