@@ -1,0 +1,135 @@
+// A real OpenID provider for the end-to-end tests: oidc-provider on loopback.
+//
+//   node provider.mjs ['{"port": 8080, "issuer": "http://127.0.0.1:8080"}']
+//
+// Both members may be left out: a free port, and the address it listens on. The
+// first line on stdout is {"port", "issuer"}; the process ends when stdin closes.
+//
+// Clients get tokens by the client_credentials grant for a resource of the form
+// https://<audience>/?alg=<RS256|PS256|ES256|EdDSA>&ttl=<seconds>; its origin is
+// the token's audience. POST /__control/rotate {"keep": false} makes new signing
+// keys, and forgets the old ones unless they are to be kept.
+import * as http from 'node:http';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { Provider } from 'oidc-provider';
+
+const options = JSON.parse(process.argv[2] ?? '{}');
+
+const clients = ['admins', 'readers'].map((group) => ({
+  client_id: `${group}-cli`,
+  client_secret: `${group}-cli-secret-of-the-tests`,
+  grant_types: ['client_credentials'],
+  redirect_uris: [],
+  response_types: [],
+  groups: [group],
+}));
+
+// The RSA key names no algorithm, so it signs RS256 and PS256.
+const kinds = [
+  { type: 'rsa', options: { modulusLength: 2048 }, signs: ['RS256', 'PS256'], members: {} },
+  { type: 'ec', options: { namedCurve: 'P-256' }, signs: ['ES256'], members: { alg: 'ES256' } },
+  { type: 'ed25519', signs: ['EdDSA'], members: { alg: 'EdDSA' } },
+];
+
+function newKeys() {
+  return kinds.map(({ type, options: how, signs, members }) => {
+    const { privateKey } = generateKeyPairSync(type, how);
+    const kid = `${type}-${randomBytes(6).toString('hex')}`;
+    return { signs, jwk: { ...privateKey.export({ format: 'jwk' }), ...members, use: 'sig', kid } };
+  });
+}
+
+// One map for every Provider, so that a rotation loses no state.
+const state = new Map();
+class Adapter {
+  constructor(model) { this.prefix = `${model}:`; }
+  async upsert(id, payload) { state.set(this.prefix + id, payload); }
+  async find(id) { return state.get(this.prefix + id); }
+  async consume(id) { state.get(this.prefix + id).consumed = Math.floor(Date.now() / 1000); }
+  async destroy(id) { state.delete(this.prefix + id); }
+  async findByUid(uid) { return this.#first((p) => p.uid === uid); }
+  async findByUserCode(code) { return this.#first((p) => p.userCode === code); }
+  async revokeByGrantId(grantId) {
+    for (const [key, p] of state) if (p.grantId === grantId) state.delete(key);
+  }
+  #first(fits) {
+    for (const [key, p] of state) if (key.startsWith(this.prefix) && fits(p)) return p;
+    return undefined;
+  }
+}
+
+function resourceServer(_ctx, resource) {
+  const url = new URL(resource);
+  const alg = url.searchParams.get('alg') ?? 'RS256';
+  const signer = keys.find(({ signs }) => signs.includes(alg));
+  return {
+    scope: 'read write',
+    audience: url.origin,
+    accessTokenTTL: Number(url.searchParams.get('ttl') ?? 3600),
+    accessTokenFormat: 'jwt',
+    jwt: { sign: { alg, kid: signer?.jwk.kid } },
+  };
+}
+
+function callback(issuer) {
+  const provider = new Provider(issuer, {
+    adapter: Adapter,
+    clients: clients.map(({ groups, ...client }) => client),
+    cookies: { keys: [randomBytes(16).toString('hex')] },
+    jwks: { keys: [...keys, ...oldKeys].map(({ jwk }) => jwk) },
+    enabledJWA: { idTokenSigningAlgValues: kinds.flatMap(({ signs }) => signs) },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: false },
+      resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer },
+    },
+    extraTokenClaims: (_ctx, token) => ({
+      groups: clients.find(({ client_id: id }) => id === token.clientId)?.groups,
+    }),
+    scopes: ['openid', 'read', 'write'],
+  });
+  return provider.callback();
+}
+
+let keys = newKeys();
+let oldKeys = [];
+let handle;
+
+async function body(request) {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  return text;
+}
+
+async function control(request, response) {
+  if (request.method !== 'POST' || request.url !== '/__control/rotate') {
+    response.writeHead(404).end();
+    return;
+  }
+  const { keep } = JSON.parse((await body(request)) || '{}');
+  oldKeys = keep ? [...keys, ...oldKeys] : [];
+  keys = newKeys();
+  handle = callback(issuer);
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ kids: [...keys, ...oldKeys].map(({ jwk }) => jwk.kid) }));
+}
+
+const server = http.createServer((request, response) => {
+  if (request.url.startsWith('/__control/')) {
+    control(request, response).catch((err) => response.writeHead(400).end(String(err)));
+    return;
+  }
+  handle(request, response);
+});
+
+let issuer = options.issuer;
+server.listen(options.port ?? 0, '127.0.0.1', () => {
+  const { port } = server.address();
+  issuer ??= `http://127.0.0.1:${port}`;
+  handle = callback(issuer);
+  console.log(JSON.stringify({ port, issuer }));
+});
+
+process.stdin.resume();
+process.stdin.on('end', () => process.exit(0));
+process.stdin.on('error', () => process.exit(0));
