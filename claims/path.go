@@ -127,3 +127,26 @@ func eachWord(text []byte, yield func([]byte) bool) bool {
 	}
 	return true
 }
+
+// Strings calls yield with every string that the path names in s: the value
+// itself or the elements of a list. It reports false if there is anything else.
+func (p Path) Strings(s *Set, yield func(string) bool) (ok bool) {
+	v, every := p.find(s)
+	switch {
+	case !v.Exists():
+		return true
+	case every:
+		return false
+	case v.IsString():
+		yield(v.String())
+		return true
+	case !v.IsArray():
+		return false
+	}
+	ok = true
+	v.elements(func(e Value) bool {
+		ok = ok && e.IsString() && yield(e.String())
+		return ok
+	})
+	return ok
+}

@@ -1,0 +1,171 @@
+package jwt
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// header checks what stands before the payload and finds the algorithm. What
+// would name a key (jku, x5u, jwk, x5c) is never looked at.
+func (r *rules) header(t *Token) (*algorithm, claims.Reason) {
+	if t.padded && !r.LenientPadding {
+		return nil, claims.MalformedToken
+	}
+	if t.header.Has("crit") || t.header.Has("b64") {
+		// No extension is understood here (RFC 7515 section 4.1.11, RFC 7797).
+		return nil, claims.CriticalHeader
+	}
+	if t.header.Has("enc") {
+		return nil, claims.Encrypted
+	}
+	if kid := t.header.Get("kid"); kid.Exists() && !kid.IsString() {
+		return nil, claims.MalformedToken
+	}
+	alg := r.algorithm(t.header.Get("alg"))
+	if alg == nil {
+		return nil, claims.UnsupportedAlgorithm
+	}
+	if typ := t.header.Get("typ"); typ.Exists() && !typ.IsString() || !r.typeAccepted(typ) {
+		return nil, claims.WrongType
+	}
+	return alg, ""
+}
+
+func (r *rules) algorithm(name claims.Value) *algorithm {
+	for _, a := range r.algorithms {
+		if name.Equal(a.name) {
+			return a
+		}
+	}
+	return nil
+}
+
+func (r *rules) typeAccepted(typ claims.Value) bool {
+	for _, accepted := range r.types {
+		if typ.Equal(accepted) || !typ.Exists() && accepted == "" {
+			return true
+		}
+	}
+	return typ.Exists() && slices.Contains(r.types, mediaType(typ.String()))
+}
+
+// payload checks the claims that say whose token it is, whom it is for and when.
+// The cheapest come first, and all of them come before the signature: nothing
+// here costs more than reading the bytes.
+func (r *rules) payload(s *claims.Set, now time.Time) claims.Reason {
+	if reason := r.times(s, now); reason != "" {
+		return reason
+	}
+	if len(r.Issuers) > 0 && !r.issuerAccepted(s) {
+		return claims.UnknownIssuer
+	}
+	if len(r.Audience) > 0 {
+		if reason := r.audience(s); reason != "" {
+			return reason
+		}
+	}
+	if s.Has("cnf") {
+		return claims.BoundToken // RFC 9449 section 7.2, RFC 8705 section 3: whoever shows it must prove more
+	}
+	if s.Has("events") || !r.vendorAccepted(s) {
+		return claims.WrongType // "events": a logout or security event token
+	}
+	return ""
+}
+
+// times compares as float64, in which no token can make a sum wrap around.
+func (r *rules) times(s *claims.Set, now time.Time) claims.Reason {
+	var at struct{ exp, nbf, iat claims.Value }
+	at.exp, at.nbf, at.iat = s.Get("exp"), s.Get("nbf"), s.Get("iat")
+	exp, okExp := at.exp.Number()
+	nbf, okNbf := at.nbf.Number()
+	iat, okIat := at.iat.Number()
+	if at.exp.Exists() && !okExp || at.nbf.Exists() && !okNbf || at.iat.Exists() && !okIat {
+		return claims.MalformedToken
+	}
+	seconds := float64(now.UnixNano()) / 1e9
+	leeway := r.Leeway.Seconds()
+	switch {
+	case !okExp && !r.ExpiryOptional:
+		return claims.MissingExpiry
+	case okExp && seconds >= exp+leeway:
+		return claims.Expired
+	case okNbf && seconds < nbf-leeway:
+		return claims.NotYetValid
+	case r.MaxAge == 0:
+		return ""
+	case !okIat || seconds >= iat+r.MaxAge.Seconds()+leeway:
+		return claims.TooOld
+	case seconds < iat-leeway:
+		// A token from the future would outlive the limit.
+		return claims.NotYetValid
+	}
+	return ""
+}
+
+func (r *rules) issuerAccepted(s *claims.Set) bool {
+	iss := s.Get("iss")
+	for _, issuer := range r.Issuers {
+		if r.templates && hasTenant(issuer) {
+			continue
+		}
+		if iss.Equal(issuer) {
+			return true
+		}
+	}
+	if !r.templates {
+		return false
+	}
+	tid := s.Get("tid").String()
+	return slices.Contains(r.Tenants, tid) && r.issuedBy(iss.String(), tid)
+}
+
+// issuedBy reports whether iss is an accepted issuer for the tenant. The tenants
+// of the policy are GUIDs, so that what is filled in cannot change the URL.
+func (r *rules) issuedBy(iss, tid string) bool {
+	for _, issuer := range r.Issuers {
+		if strings.ReplaceAll(issuer, tenantTemplate, tid) == iss {
+			return true
+		}
+	}
+	return false
+}
+
+// keyAccepted reports whether a key may vouch for the issuer of these claims. Keys
+// that Entra ID publishes for several tenants say in "issuer" whose they are.
+func (r *rules) keyAccepted(k *key, s *claims.Set) bool {
+	if k.issuer == "" || r.Vendor != VendorEntra && !r.templates {
+		return true
+	}
+	tid := s.Get("tid").String()
+	return r.issuedBy(strings.ReplaceAll(k.issuer, tenantTemplate, tid), tid)
+}
+
+func (r *rules) audience(s *claims.Set) claims.Reason {
+	reason := claims.WrongAudience
+	for _, path := range r.AudienceClaims {
+		ok := path.Strings(s, func(aud string) bool {
+			if slices.Contains(r.Audience, aud) {
+				reason = ""
+			}
+			return true
+		})
+		if !ok {
+			return claims.MalformedToken
+		}
+	}
+	return reason
+}
+
+func (r *rules) vendorAccepted(s *claims.Set) bool {
+	switch r.Vendor {
+	case VendorCognito:
+		return s.Get("token_use").Equal("access")
+	case VendorKeycloak:
+		return s.Get("typ").Equal("Bearer")
+	}
+	return true
+}

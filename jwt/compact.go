@@ -1,0 +1,90 @@
+package jwt
+
+import (
+	"bytes"
+	"encoding/base64"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// MaxTokenSize is the length in bytes of the longest token that is looked at.
+const MaxTokenSize = 16 << 10
+
+// Token is a token that is well-formed. Nothing in it is proven before
+// [Verifier.Verify] says so.
+type Token struct {
+	// Claims are those of the payload.
+	Claims *claims.Set
+
+	header    *claims.Set
+	input     []byte // header and payload as received, with the dot between
+	signature []byte
+	padded    bool
+}
+
+// Parse reads a token in the compact serialization (RFC 7515 section 7.1): three
+// parts of base64url in its one canonical spelling, the first two of them strict
+// JSON objects. Padding with "=" is read where it is canonical; whether it is
+// accepted is the verifier's business. It returns a [RejectedError] with the
+// reason malformed_token, or encrypted for the five parts of a JWE.
+func Parse(raw string) (*Token, error) {
+	if len(raw) > MaxTokenSize {
+		return nil, reject(claims.MalformedToken)
+	}
+	// One block for a copy of the text and what it decodes to.
+	block := make([]byte, len(raw), 2*len(raw))
+	copy(block, raw)
+	first := bytes.IndexByte(block, '.')
+	last := bytes.LastIndexByte(block, '.')
+	if dots := bytes.Count(block, []byte(".")); dots != 2 {
+		if dots == 4 {
+			return nil, reject(claims.Encrypted)
+		}
+		return nil, reject(claims.MalformedToken)
+	}
+	t := &Token{input: block[:last]}
+	var header, payload []byte
+	var ok [3]bool
+	rest := block[len(raw):]
+	header, rest, ok[0] = t.decode(rest, block[:first])
+	payload, rest, ok[1] = t.decode(rest, block[first+1:last])
+	t.signature, _, ok[2] = t.decode(rest, block[last+1:])
+	if ok != [3]bool{true, true, true} {
+		return nil, reject(claims.MalformedToken)
+	}
+	var err error
+	if t.header, err = claims.Parse(header); err != nil {
+		return nil, reject(claims.MalformedToken)
+	}
+	if t.Claims, err = claims.Parse(payload); err != nil {
+		return nil, reject(claims.MalformedToken)
+	}
+	return t, nil
+}
+
+// strict refuses spare bits in the last character. It still skips line breaks,
+// which decode looks for itself.
+var strict = base64.RawURLEncoding.Strict()
+
+// decode appends the decoded part to dst, which is empty but has room. It
+// returns what it decoded and the room that is left.
+func (t *Token) decode(dst, part []byte) (decoded, rest []byte, ok bool) {
+	text := part
+	for i := 0; i < 2; i++ {
+		text = bytes.TrimSuffix(text, []byte("="))
+	}
+	if len(text) != len(part) {
+		t.padded = true
+		if len(part)%4 != 0 {
+			return nil, nil, false
+		}
+	}
+	if len(text) == 0 || bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0 {
+		return nil, nil, false
+	}
+	out, err := strict.AppendDecode(dst, text)
+	if err != nil {
+		return nil, nil, false
+	}
+	return out[:len(out):len(out)], out[len(out):], true
+}

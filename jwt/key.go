@@ -1,0 +1,157 @@
+package jwt
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"hash"
+	"math/big"
+	"sync"
+)
+
+const (
+	minRSABits = 2048
+	// maxRSABits bounds what one verification may cost: the time grows with the
+	// square of the size.
+	maxRSABits = 8192
+)
+
+// key is a key that is ready to verify, and what it may be used for.
+type key struct {
+	id     string
+	alg    *algorithm // the only one it may be used with; nil: whatever fits its type
+	issuer string     // the "issuer" member of keys of Entra ID
+	verifier
+}
+
+// verifier checks signatures with one key.
+type verifier interface {
+	// fits reports whether the algorithm is one for keys of this type and size.
+	fits(*algorithm) bool
+	// verify checks a signature over input. It is called only with what fits.
+	verify(a *algorithm, input, signature []byte) bool
+}
+
+// usable reports whether the key may check signatures of the algorithm.
+func (k *key) usable(a *algorithm) bool {
+	return (k.alg == nil || k.alg == a) && k.fits(a)
+}
+
+// newVerifier makes a verifier of a public key. It returns an error that says
+// what is wrong for a key that nobody should trust.
+func newVerifier(public crypto.PublicKey) (verifier, error) {
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		if bits := k.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return nil, fmt.Errorf("RSA key of %d bits: must have %d to %d", bits, minRSABits, maxRSABits)
+		}
+		if k.E < 3 || k.E%2 == 0 {
+			return nil, errors.New("RSA key with an unusable exponent")
+		}
+		return rsaKey{k}, nil
+	case *ecdsa.PublicKey:
+		size, ok := map[elliptic.Curve]int{elliptic.P256(): 32, elliptic.P384(): 48, elliptic.P521(): 66}[k.Curve]
+		if !ok {
+			return nil, errors.New("EC key on an unknown curve")
+		}
+		if _, err := k.ECDH(); err != nil {
+			return nil, errors.New("EC key that is no point of its curve")
+		}
+		return ecKey{k, size}, nil
+	case ed25519.PublicKey:
+		if len(k) != ed25519.PublicKeySize {
+			return nil, errors.New("Ed25519 key of a wrong size")
+		}
+		return edKey{k}, nil
+	}
+	return nil, fmt.Errorf("unsupported key type %T", public)
+}
+
+type rsaKey struct{ public *rsa.PublicKey }
+
+func (k rsaKey) fits(a *algorithm) bool { return a.family == familyRS || a.family == familyPS }
+
+func (k rsaKey) verify(a *algorithm, input, signature []byte) bool {
+	var buf [64]byte
+	digest := digestOf(a.hash, input, buf[:0])
+	if a.family == familyPS {
+		opts := rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash} // RFC 7518 section 3.5
+		return rsa.VerifyPSS(k.public, a.hash, digest, signature, &opts) == nil
+	}
+	return rsa.VerifyPKCS1v15(k.public, a.hash, digest, signature) == nil
+}
+
+type ecKey struct {
+	public *ecdsa.PublicKey
+	size   int // of each of r and s, RFC 7518 section 3.4
+}
+
+func (k ecKey) fits(a *algorithm) bool {
+	if a.family != familyES {
+		return false
+	}
+	switch k.size {
+	case 32:
+		return a.hash == crypto.SHA256
+	case 48:
+		return a.hash == crypto.SHA384
+	}
+	return a.hash == crypto.SHA512
+}
+
+func (k ecKey) verify(a *algorithm, input, signature []byte) bool {
+	if len(signature) != 2*k.size {
+		return false
+	}
+	var buf [64]byte
+	digest := digestOf(a.hash, input, buf[:0])
+	r := new(big.Int).SetBytes(signature[:k.size])
+	s := new(big.Int).SetBytes(signature[k.size:])
+	return ecdsa.Verify(k.public, digest, r, s)
+}
+
+type edKey struct{ public ed25519.PublicKey }
+
+func (k edKey) fits(a *algorithm) bool { return a.family == familyEdDSA }
+
+func (k edKey) verify(_ *algorithm, input, signature []byte) bool {
+	return len(signature) == ed25519.SignatureSize && ed25519.Verify(k.public, input, signature)
+}
+
+// macKey is a shared secret. Its MACs are kept for reuse: setting one up costs as
+// much as checking a token with it.
+type macKey struct {
+	pools map[crypto.Hash]*sync.Pool
+}
+
+func newMACKey(secret []byte) macKey {
+	pools := make(map[crypto.Hash]*sync.Pool)
+	for _, name := range Symmetric {
+		h := algorithms[name].hash
+		pools[h] = &sync.Pool{New: func() any { return hmac.New(h.New, secret) }}
+	}
+	return macKey{pools}
+}
+
+func (k macKey) fits(a *algorithm) bool { return a.family == familyHS }
+
+func (k macKey) verify(a *algorithm, input, signature []byte) bool {
+	pool := k.pools[a.hash]
+	mac := pool.Get().(hash.Hash)
+	defer pool.Put(mac)
+	mac.Reset()
+	mac.Write(input)
+	var buf [64]byte
+	return hmac.Equal(mac.Sum(buf[:0]), signature)
+}
+
+func digestOf(h crypto.Hash, input, dst []byte) []byte {
+	hasher := h.New()
+	hasher.Write(input)
+	return hasher.Sum(dst)
+}

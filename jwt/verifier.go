@@ -1,0 +1,107 @@
+package jwt
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// KeySource gives the keys of an issuer.
+type KeySource interface {
+	// Keys returns the keys at hand, and a number that changes with them. It
+	// returns an error if there are none and none can be had now.
+	Keys(ctx context.Context) (*KeySet, uint64, error)
+	// Refresh is Keys for a caller who misses a key in the set of that number. It
+	// asks the issuer anew if the last time is long enough ago.
+	Refresh(ctx context.Context, seen uint64) (*KeySet, uint64, error)
+}
+
+// Verifier checks tokens of one integration. It is safe for concurrent use.
+type Verifier struct {
+	rules rules
+	keys  KeySource
+	now   func() time.Time
+}
+
+// NewVerifier makes a verifier. It returns an error for a policy that
+// [Policy.Check] refuses.
+func NewVerifier(p Policy, keys KeySource, now func() time.Time) (*Verifier, error) {
+	r, err := newRules(p)
+	if err != nil {
+		return nil, err
+	}
+	return &Verifier{rules: r, keys: keys, now: now}, nil
+}
+
+// Takes reports whether the verifier is the one for the token: its issuers name
+// the token's "iss", or it has no issuers and takes any.
+func (v *Verifier) Takes(t *Token) bool {
+	return len(v.rules.Issuers) == 0 || v.rules.issuerAccepted(t.Claims)
+}
+
+// HasIssuer reports whether the verifier looks at "iss".
+func (v *Verifier) HasIssuer() bool { return len(v.rules.Issuers) > 0 }
+
+// Verify checks everything about a token: its header, its claims and its
+// signature. It returns nil only for a token that may be trusted, a
+// [RejectedError] for one that may not, and [ErrKeysUnavailable] if that cannot
+// be said now.
+func (v *Verifier) Verify(ctx context.Context, t *Token) error {
+	alg, reason := v.rules.header(t)
+	if reason != "" {
+		return reject(reason)
+	}
+	if reason := v.rules.payload(t.Claims, v.now()); reason != "" {
+		return reject(reason)
+	}
+	set, seen, err := v.keys.Keys(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
+	}
+	result := v.try(set, t, alg)
+	if result.missing {
+		newer, now, err := v.keys.Refresh(ctx, seen)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
+		}
+		if now != seen {
+			result = v.try(newer, t, alg)
+		}
+	}
+	if result.reason != "" {
+		return reject(result.reason)
+	}
+	return nil
+}
+
+// trial is what came of trying the keys of one set.
+type trial struct {
+	reason  claims.Reason // "": the signature is good
+	missing bool          // the set may lack the key: asking for a newer one may help
+}
+
+func (v *Verifier) try(set *KeySet, t *Token, alg *algorithm) trial {
+	kid := t.header.Get("kid")
+	keys, exact := set.named(kid.String(), kid.Exists())
+	tried := 0
+	for _, k := range keys {
+		if !k.usable(alg) || !v.rules.keyAccepted(k, t.Claims) {
+			continue
+		}
+		if k.verify(alg, t.input, t.signature) {
+			return trial{}
+		}
+		if tried++; tried == maxTried {
+			break
+		}
+	}
+	switch {
+	case tried > 0:
+		return trial{claims.BadSignature, !exact}
+	case exact:
+		return trial{claims.UnknownKey, false} // the key is there, but not for this algorithm
+	}
+	return trial{claims.UnknownKey, true}
+}
