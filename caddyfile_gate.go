@@ -1,0 +1,179 @@
+package admit
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// gate is a handler while its Caddyfile is read.
+type gate struct {
+	Handler
+	helper httpcaddyfile.Helper // resolves matchers
+	own    []option             // the options of an integration of its own
+}
+
+// gateOptions are the options of a gate. Its block may hold integrationOptions
+// beside them, and where a word is in both, the gate's is meant.
+var gateOptions = table[gate]{
+	"optional":  flag(func(g *gate) *bool { return &g.Optional }),
+	"bypass":    {usage: "[<METHOD>...] <path>...", repeats: true, read: readBypass},
+	"any":       {usage: "[<matcher>] {", repeats: true, read: readAny},
+	"header_up": {usage: "<Header> <value> [<claim> <pattern>...]", repeats: true, read: readHeaderUp},
+	"realm":     text("<text>", func(g *gate) *string { return &g.Realm }),
+	"require": {usage: "[<matcher>] <claim> <pattern>...", repeats: true, read: func(o option, g *gate) error {
+		return g.appendRule(o, &g.Require)
+	}},
+	"deny": {usage: "[<matcher>] <claim> <pattern>...", repeats: true, read: func(o option, g *gate) error {
+		return g.appendRule(o, &g.Deny)
+	}},
+}
+
+// anyOptions are the lines of an any block.
+var anyOptions = table[AnyRule]{
+	"require": {usage: "<claim> <pattern>...", repeats: true, read: func(o option, a *AnyRule) error {
+		return appendRule(o, &a.Require)
+	}},
+}
+
+// read reads the block of the gate, and sets the options aside that belong to an
+// integration of its own.
+func (g *gate) read(lines []option) error {
+	words := append(gateOptions.words(), integrationOptions.words()...)
+	slices.Sort(words)
+	words = slices.Compact(words)
+	var ofGate []option
+	for _, o := range lines {
+		if !slices.Contains(words, o.word) {
+			return unknownOption(o, words)
+		}
+		if gateOptions.has(o.word) {
+			ofGate = append(ofGate, o)
+		} else {
+			g.own = append(g.own, o)
+		}
+	}
+	return gateOptions.read(ofGate, g)
+}
+
+// matcher takes the matcher off the arguments of an option, if there is one. A
+// path that is written inline covers its root.
+func (g *gate) matcher(o *option) (caddyhttp.RawMatcherSets, error) {
+	if !o.hasMatcher() {
+		return nil, nil
+	}
+	d := caddyfile.NewDispenser([]caddyfile.Token{o.tokens[1]})
+	set, err := g.helper.WithDispenser(d).ExtractMatcherSet()
+	if err != nil {
+		return nil, o.WrapErr(err)
+	}
+	path := o.args[0]
+	if root, subtree := strings.CutSuffix(path, "/*"); subtree && root != "" {
+		set = caddy.ModuleMap{"path": g.helper.JSON(caddyhttp.MatchPath{path, root})}
+	}
+	o.args = o.args[1:]
+	return caddyhttp.RawMatcherSets{set}, nil
+}
+
+// appendRule reads a rule that may have a matcher.
+func (g *gate) appendRule(o option, rules *[]Rule) error {
+	match, err := g.matcher(&o)
+	if err != nil {
+		return err
+	}
+	if err := appendRule(o, rules); err != nil {
+		return err
+	}
+	(*rules)[len(*rules)-1].MatcherSetsRaw = match
+	return nil
+}
+
+func readAny(o option, g *gate) error {
+	match, err := g.matcher(&o)
+	if err != nil {
+		return err
+	}
+	rule := AnyRule{MatcherSetsRaw: match}
+	if err := anyOptions.read(o.lines(), &rule); err != nil {
+		return err
+	}
+	g.Any = append(g.Any, rule)
+	return nil
+}
+
+func readHeaderUp(o option, g *gate) error {
+	if !isToken(o.args[0]) {
+		return o.Errf("header_up %q: expected a header name of letters, digits and -", o.args[0])
+	}
+	h := HeaderUp{Name: o.args[0], Value: o.args[1]}
+	if len(o.args) == 3 {
+		return o.Errf("header_up: no pattern after %s: expected \"header_up <Header> <value> [<claim> <pattern>...]\"", o.args[2])
+	}
+	if len(o.args) > 3 {
+		h.Claim, h.Patterns = o.args[2], o.args[3:]
+	}
+	g.HeaderUp = append(g.HeaderUp, h)
+	return nil
+}
+
+func readBypass(o option, g *gate) error {
+	isPath := func(arg string) bool { return strings.HasPrefix(arg, "/") || hasPlaceholder(arg) }
+	first := slices.IndexFunc(o.args, isPath)
+	if first < 0 {
+		return o.Errf("bypass %q: expected a path that starts with /", o.args[len(o.args)-1])
+	}
+	b := Bypass{Methods: o.args[:first], Paths: o.args[first:]}
+	for _, method := range b.Methods {
+		if !isToken(method) || method != strings.ToUpper(method) {
+			return o.Errf("bypass %q: expected methods in upper case, then paths that start with /", method)
+		}
+	}
+	for _, path := range b.Paths {
+		if problem := bypassProblem(path); problem != "" {
+			return o.Errf("bypass %q: %s", path, problem)
+		}
+	}
+	g.Bypass = append(g.Bypass, b)
+	return nil
+}
+
+// bypassProblem says why a path can exempt no request, and nothing if it can. A
+// request is exempt only if its own path is canonical, so a path that is not
+// canonical would be a line without effect.
+func bypassProblem(path string) string {
+	if hasPlaceholder(path) {
+		return ""
+	}
+	exact := strings.TrimSuffix(path, "/*")
+	segments := strings.Split(path, "/")
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		return "expected a path that starts with /"
+	case strings.Contains(exact, "*"):
+		return "expected * only at the end, as in /public/*"
+	case strings.Contains(path, "//"):
+		return "expected a path without //"
+	case slices.Contains(segments, ".") || slices.Contains(segments, ".."):
+		return "expected a path without the segments . and .."
+	case strings.ContainsAny(path, `\;%?#`) || strings.ContainsFunc(path, unicode.IsControl):
+		return `expected a decoded path without \ ; % ? # and control characters`
+	}
+	return ""
+}
+
+// holdsClaimMatcher reports whether a matcher set asks for the identity, by itself
+// or inside "not".
+func holdsClaimMatcher(set caddy.ModuleMap) bool {
+	if _, ok := set["claim"]; ok {
+		return true
+	}
+	var not []caddy.ModuleMap
+	_ = json.Unmarshal(set["not"], &not) // absent or not ours to judge
+	return slices.ContainsFunc(not, holdsClaimMatcher)
+}

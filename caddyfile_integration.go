@@ -1,0 +1,208 @@
+package admit
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// integrationOptions are the options of an integration, be it a named one or a
+// gate's own.
+var integrationOptions = table[Integration]{
+	"preset": {usage: "<vendor> [<args>...]"}, // see readIntegration
+
+	"issuer":               list("<iss>...", func(c *Integration) *[]string { return &c.Issuer }),
+	"discovery":            text("<url>", func(c *Integration) *string { return &c.Discovery }),
+	"jwks":                 text("<url|file>", func(c *Integration) *string { return &c.JWKS }),
+	"key":                  list("<file>...", func(c *Integration) *[]string { return &c.Key }),
+	"secret":               {usage: "[text|hex|base64] <value>", read: readSecret},
+	"insecure_weak_secret": flag(func(c *Integration) *bool { return &c.InsecureWeakSecret }),
+	"insecure_http":        flag(func(c *Integration) *bool { return &c.InsecureHTTP }),
+	"ca":                   list("<pem file>...", func(c *Integration) *[]string { return &c.CA }),
+
+	"audience":        {usage: "<aud>... | any", repeats: true, read: readAudience},
+	"audience_claims": list("<claim>...", func(c *Integration) *[]string { return &c.AudienceClaims }),
+	"algorithms":      list("<alg>...", func(c *Integration) *[]string { return &c.Algorithms }),
+	"types":           list("<typ>...", func(c *Integration) *[]string { return &c.Types }),
+	"tenants":         list("<id>...", func(c *Integration) *[]string { return &c.Tenants }),
+	"expiry":          word("required|optional", func(c *Integration) *string { return &c.Expiry }),
+	"leeway":          {usage: "<duration>", read: readLeeway},
+	"max_token_age":   {usage: "<duration>", read: readMaxTokenAge},
+	"padding":         word("strict|lenient", func(c *Integration) *string { return &c.Padding }),
+	"cache":           {usage: "<entries> [<size>] | off", read: readCache},
+
+	"from":        {usage: "header <name> [<scheme>] | cookie <name> | query <name>", repeats: true, read: readPlace},
+	"identity":    {usage: "{", read: readIdentity},
+	"trust_email": flag(func(c *Integration) *bool { return &c.TrustEmail }),
+
+	"require": {usage: "<claim> <pattern>...", repeats: true, read: func(o option, c *Integration) error {
+		return appendRule(o, &c.Require)
+	}},
+	"deny": {usage: "<claim> <pattern>...", repeats: true, read: func(o option, c *Integration) error {
+		return appendRule(o, &c.Deny)
+	}},
+}
+
+// identityOptions are the options of an integration's identity block.
+var identityOptions = table[Identity]{
+	"user":     {usage: "<claim>... [none]", repeats: true, read: readUser},
+	"groups":   list("<claim>...", func(i *Identity) *[]string { return &i.Groups }),
+	"map_only": flag(func(i *Identity) *bool { return &i.MapOnly }),
+	"map": {usage: "<external> <local>...", repeats: true, read: func(o option, i *Identity) error {
+		i.Map = append(i.Map, GroupMap{External: o.args[0], Local: o.args[1:]})
+		return nil
+	}},
+	"claim": {usage: "<name> <claim>...", repeats: true, read: func(o option, i *Identity) error {
+		i.Claim = append(i.Claim, NamedClaim{Name: o.args[0], Claims: o.args[1:]})
+		return nil
+	}},
+}
+
+// readIntegration reads the options of an integration. The preset comes last,
+// wherever it stands: it fills what the others leave out.
+func readIntegration(lines []option) (*Integration, error) {
+	c := new(Integration)
+	if err := integrationOptions.read(lines, c); err != nil {
+		return nil, err
+	}
+	for _, o := range lines {
+		if o.word == "preset" {
+			return c, applyPreset(o, c)
+		}
+	}
+	return c, nil
+}
+
+// readSecret refuses an encoding without a value, which is what an empty {$NAME}
+// leaves behind, instead of taking the encoding for the secret.
+func readSecret(o option, c *Integration) error {
+	encodings := []string{"text", "hex", "base64"}
+	if len(o.args) == 1 {
+		if slices.Contains(encodings, o.args[0]) {
+			return o.Errf("secret: no value after the encoding: expected \"secret [text|hex|base64] <value>\"")
+		}
+		c.Secret = &Secret{Value: o.args[0]}
+		return nil
+	}
+	if !slices.Contains(encodings, o.args[0]) {
+		return o.Errf("secret: unknown encoding: expected text, hex or base64 before the value")
+	}
+	c.Secret = &Secret{Encoding: o.args[0], Value: o.args[1]}
+	return nil
+}
+
+func readAudience(o option, c *Integration) error {
+	c.Audience = append(c.Audience, o.args...)
+	if len(c.Audience) > 1 && slices.Contains(c.Audience, "any") {
+		return o.Errf("audience: any stands alone: expected the accepted audiences, or any and nothing else")
+	}
+	return nil
+}
+
+func readLeeway(o option, c *Integration) error {
+	d, err := duration(o)
+	if err == nil && (d < 0 || time.Duration(d) > 5*time.Minute) {
+		err = o.Errf("leeway %q: expected 0s to 5m", o.args[0])
+	}
+	c.Leeway = &d
+	return err
+}
+
+func readMaxTokenAge(o option, c *Integration) error {
+	d, err := duration(o)
+	if err == nil && d <= 0 {
+		err = o.Errf("max_token_age %q: expected more than 0s", o.args[0])
+	}
+	c.MaxTokenAge = d
+	return err
+}
+
+func readCache(o option, c *Integration) error {
+	if o.args[0] == "off" && len(o.args) == 1 {
+		c.Cache = &Cache{Off: true}
+		return nil
+	}
+	entries, err := strconv.Atoi(o.args[0])
+	if err != nil || entries < 1 || entries > math.MaxInt32 {
+		return o.Errf("cache %q: expected a number of entries, or off and nothing else", strings.Join(o.args, " "))
+	}
+	c.Cache = &Cache{Entries: entries}
+	if len(o.args) == 1 {
+		return nil
+	}
+	size, err := humanize.ParseBytes(o.args[1])
+	if err != nil || size < 1 || size > 1<<50 {
+		return o.Errf("cache size %q: expected a size such as 64MiB", o.args[1])
+	}
+	c.Cache.Bytes = int64(size)
+	return nil
+}
+
+func readPlace(o option, c *Integration) error {
+	kind, name := o.args[0], o.args[1]
+	place := Place{}
+	switch kind {
+	case "header":
+		place.Header = name
+	case "cookie":
+		place.Cookie = name
+	case "query":
+		place.Query = name
+	default:
+		return o.Errf("from %q: expected header, cookie or query", kind)
+	}
+	if kind != "query" && !isToken(name) {
+		return o.Errf("from %s %q: expected a name of letters, digits and -", kind, name)
+	}
+	if len(o.args) == 3 {
+		place.Scheme = o.args[2]
+		if kind != "header" || !isToken(place.Scheme) {
+			return o.Errf("from %s %s %q: expected one name, after that of a header a scheme such as Bearer", kind, name, place.Scheme)
+		}
+	}
+	c.From = append(c.From, place)
+	return nil
+}
+
+func readIdentity(o option, c *Integration) error {
+	c.Identity = new(Identity)
+	return identityOptions.read(o.lines(), c.Identity)
+}
+
+func readUser(o option, i *Identity) error {
+	i.User = append(i.User, o.args...)
+	if at := slices.Index(i.User, "none"); at == 0 || at > 0 && at != len(i.User)-1 {
+		return o.Errf("user: none in the wrong place: expected it after the claims, as the last one")
+	}
+	return nil
+}
+
+// appendRule reads a rule without a matcher.
+func appendRule(o option, rules *[]Rule) error {
+	if o.hasMatcher() || o.args[0] == "*" {
+		return o.Errf("%s %s: no matcher is taken here: expected \"%s <claim> <pattern>...\"", o.word, o.args[0], o.word)
+	}
+	*rules = append(*rules, Rule{Claim: o.args[0], Patterns: o.args[1:]})
+	return nil
+}
+
+// isToken reports whether s is a token of RFC 9110 section 5.6.2, as names of
+// headers, cookies, schemes and methods are. A placeholder is left for later.
+func isToken(s string) bool {
+	if hasPlaceholder(s) {
+		return true
+	}
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+		return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	})
+}
+
+// hasPlaceholder reports whether s holds a placeholder that is expanded at load.
+func hasPlaceholder(s string) bool {
+	return strings.Contains(s, "{env.") || strings.Contains(s, "{file.")
+}
