@@ -52,3 +52,6 @@ func HashSize(name string) int {
 	}
 	return 0
 }
+
+// Known reports whether there is an algorithm of that name.
+func Known(name string) bool { return algorithms[name] != nil }
