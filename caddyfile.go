@@ -37,8 +37,10 @@ var integrationName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 //
 // See integrationOptions for the options.
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
-	d.Next() // option name
-	o := nextOption(d)
+	o, err := onlyOption(d)
+	if err != nil {
+		return nil, err
+	}
 	if err := o.check("<name> {"); err != nil {
 		return nil, err
 	}
@@ -84,16 +86,14 @@ func appOf(option any) App {
 // See gateOptions and integrationOptions for the options. The gate becomes one
 // route without matchers: the matcher lies in the handler.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	h.Next() // directive name
-	o := nextOption(h.Dispenser)
-	if h.Next() {
-		return nil, h.Errf("unexpected %q after the block of admit", h.Val())
+	o, err := onlyOption(h.Dispenser)
+	if err != nil {
+		return nil, err
 	}
 	if slices.Contains(o.args, "") {
 		return nil, o.Errf("admit: an argument is empty: expected \"admit [<matcher>] [<integration>...]\"")
 	}
 	g := &gate{helper: h}
-	var err error
 	if g.MatcherSetsRaw, err = g.matcher(&o); err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (g *gate) chooseIntegrations(o option) error {
 		return o.Errf("admit: several integrations: expected one or more of %s", strings.Join(known, ", "))
 	}
 	return o.Errf("admit: no integration: expected one in the global options or in the gate's own block, for example\n" +
-		"\tadmit {\n\t\tissuer https://login.example.com\n\t\taudience my-api\n\t}\n")
+		"\tadmit {\n\t\tissuer https://login.example.com\n\t\taudience my-api\n\t}")
 }
 
 func (g *gate) nameIntegrations(o option, known []string) error {

@@ -71,7 +71,7 @@ func (g *gate) matcher(o *option) (caddyhttp.RawMatcherSets, error) {
 	d := caddyfile.NewDispenser([]caddyfile.Token{o.tokens[1]})
 	set, err := g.helper.WithDispenser(d).ExtractMatcherSet()
 	if err != nil {
-		return nil, o.WrapErr(err)
+		return nil, o.Errf("%s: %w: expected a path or a matcher that the site defines", o.word, err)
 	}
 	path := o.args[0]
 	if root, subtree := strings.CutSuffix(path, "/*"); subtree && root != "" {
@@ -123,7 +123,7 @@ func readHeaderUp(o option, g *gate) error {
 }
 
 func readBypass(o option, g *gate) error {
-	isPath := func(arg string) bool { return strings.HasPrefix(arg, "/") || hasPlaceholder(arg) }
+	isPath := func(arg string) bool { return strings.HasPrefix(arg, "/") || placeholder.MatchString(arg) }
 	first := slices.IndexFunc(o.args, isPath)
 	if first < 0 {
 		return o.Errf("bypass %q: expected a path that starts with /", o.args[len(o.args)-1])
@@ -147,12 +147,11 @@ func readBypass(o option, g *gate) error {
 // request is exempt only if its own path is canonical, so a path that is not
 // canonical would be a line without effect.
 func bypassProblem(path string) string {
-	if hasPlaceholder(path) {
-		return ""
-	}
 	exact := strings.TrimSuffix(path, "/*")
 	segments := strings.Split(path, "/")
 	switch {
+	case placeholder.MatchString(path):
+		return ""
 	case !strings.HasPrefix(path, "/"):
 		return "expected a path that starts with /"
 	case strings.Contains(exact, "*"):

@@ -2,6 +2,7 @@ package admit
 
 import (
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ var integrationOptions = table[Integration]{
 	"secret":               {usage: "[text|hex|base64] <value>", read: readSecret},
 	"insecure_weak_secret": flag(func(c *Integration) *bool { return &c.InsecureWeakSecret }),
 	"insecure_http":        flag(func(c *Integration) *bool { return &c.InsecureHTTP }),
-	"ca":                   list("<pem file>...", func(c *Integration) *[]string { return &c.CA }),
+	"ca":                   list("<file>...", func(c *Integration) *[]string { return &c.CA }),
 
 	"audience":        {usage: "<aud>... | any", repeats: true, read: readAudience},
 	"audience_claims": list("<claim>...", func(c *Integration) *[]string { return &c.AudienceClaims }),
@@ -191,18 +192,15 @@ func appendRule(o option, rules *[]Rule) error {
 }
 
 // isToken reports whether s is a token of RFC 9110 section 5.6.2, as names of
-// headers, cookies, schemes and methods are. A placeholder is left for later.
+// headers, cookies, schemes and methods are.
 func isToken(s string) bool {
-	if hasPlaceholder(s) {
-		return true
-	}
+	s = placeholder.ReplaceAllLiteralString(s, "x")
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 		return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 	})
 }
 
-// hasPlaceholder reports whether s holds a placeholder that is expanded at load.
-func hasPlaceholder(s string) bool {
-	return strings.Contains(s, "{env.") || strings.Contains(s, "{file.")
-}
+// placeholder is what is expanded at load. Checks of syntax let it stand for any
+// valid text, since its value is not known yet.
+var placeholder = regexp.MustCompile(`\{(env|file)\.[^{}]+\}`)

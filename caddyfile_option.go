@@ -37,6 +37,16 @@ func nextOption(d *caddyfile.Dispenser) option {
 	return o
 }
 
+// onlyOption takes the option that is all that d holds.
+func onlyOption(d *caddyfile.Dispenser) (option, error) {
+	d.Next()
+	o := nextOption(d)
+	if d.Next() {
+		return o, d.Errf("unexpected %q: expected nothing after the block of %s", d.Val(), o.word)
+	}
+	return o, nil
+}
+
 // lines reads the option's block.
 func (o option) lines() []option {
 	d := caddyfile.NewDispenser(o.tokens)
@@ -65,7 +75,7 @@ func (o option) check(usage string) error {
 	}
 	switch {
 	case given < least || given > most:
-		return o.Errf("%s: %d arguments given: expected \"%s\"", o.word, given, form)
+		return o.Errf("%s: wrong number of arguments (%d): expected \"%s\"", o.word, given, form)
 	case slices.Contains(o.args, ""):
 		return o.Errf("%s: an argument is empty: expected \"%s\"", o.word, form)
 	case o.block && !block:

@@ -51,7 +51,7 @@ func applyPreset(o option, c *Integration) error {
 		return o.Errf("preset %q: expected one of %s", name, strings.Join(slices.Sorted(maps.Keys(presets)), ", "))
 	}
 	if least, most, _ := shape(p.usage); len(args) < least || len(args) > most {
-		return o.Errf("preset %s: %d arguments given: expected \"%s\"",
+		return o.Errf("preset %s: wrong number of arguments (%d): expected \"%s\"",
 			name, len(args), strings.TrimSpace("preset "+name+" "+p.usage))
 	}
 	defaults, err := p.make(args)
@@ -112,9 +112,9 @@ func entra(tenants []string) (Integration, error) {
 		switch {
 		case tenant == "common" || tenant == "organizations" || tenant == "consumers":
 			return c, fmt.Errorf("%q: that would let in everybody whom Microsoft knows: expected the ids of the tenants you trust", tenant)
-		case !guid.MatchString(tenant) && !hasPlaceholder(tenant):
+		case !guid.MatchString(tenant) && !placeholder.MatchString(tenant):
 			return c, fmt.Errorf("%q: expected the id of a tenant as in 11111111-2222-3333-4444-555555555555", tenant)
-		case !hasPlaceholder(tenant):
+		case !placeholder.MatchString(tenant):
 			tenant = strings.ToLower(tenant) // as it stands in tokens
 		}
 		ids = append(ids, tenant)
@@ -189,14 +189,14 @@ var (
 )
 
 func isDomain(arg string) error {
-	if domain.MatchString(arg) || hasPlaceholder(arg) {
+	if domain.MatchString(placeholder.ReplaceAllLiteralString(arg, "x")) {
 		return nil
 	}
 	return fmt.Errorf("%q: expected a domain as in login.example.com, without https:// and without a path", arg)
 }
 
 func isSegment(arg string) error {
-	if segment.MatchString(arg) || hasPlaceholder(arg) {
+	if segment.MatchString(placeholder.ReplaceAllLiteralString(arg, "x")) {
 		return nil
 	}
 	return fmt.Errorf("%q: expected one name without slashes and spaces", arg)
@@ -205,7 +205,7 @@ func isSegment(arg string) error {
 // baseURL checks an URL that paths are added to, and cuts its last slash off.
 func baseURL(arg string) (string, error) {
 	scheme := strings.HasPrefix(arg, "https://") || strings.HasPrefix(arg, "http://")
-	if !scheme && !hasPlaceholder(arg) || strings.ContainsAny(arg, "?#") {
+	if !scheme && !placeholder.MatchString(arg) || strings.ContainsAny(arg, "?#") {
 		return "", fmt.Errorf("%q: expected a URL as in https://login.example.com", arg)
 	}
 	return strings.TrimSuffix(arg, "/"), nil
