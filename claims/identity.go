@@ -3,7 +3,9 @@ package claims
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"sync"
+	"unicode"
 )
 
 // Mapping says how an identity is read out of the claims of one integration. It
@@ -24,8 +26,9 @@ type Mapping struct {
 	// Named gives names to all values of some claims together.
 	Named map[string][]Path
 	// TrustEmail takes "email" as it stands. Without it an address counts as
-	// absent if "email_verified" is false, or, with VerifiedDomain, if "xms_edov"
-	// is not true: Entra ID lets a tenant's owner write any address there.
+	// absent if "email_verified" is there and anything but true, or, with
+	// VerifiedDomain, if "xms_edov" is not true: Entra ID lets a tenant's owner
+	// write any address there.
 	TrustEmail     bool
 	VerifiedDomain bool
 }
@@ -47,7 +50,7 @@ func (m *Mapping) Identify(s *Set) *Identity {
 	id := &Identity{mapping: m, claims: s}
 	for _, path := range m.User {
 		if user := m.userID(s, path); user != "" {
-			if slices.ContainsFunc([]byte(user), isControl) {
+			if strings.ContainsFunc(user, unicode.IsControl) {
 				return nil
 			}
 			id.user = user
@@ -59,8 +62,6 @@ func (m *Mapping) Identify(s *Set) *Identity {
 	}
 	return nil
 }
-
-func isControl(c byte) bool { return c < 0x20 || c == 0x7f }
 
 // userID returns the text of a claim that may be a user id: a string, or a
 // number in claims other than "sub", which is always text (RFC 7519 section 4.1.2).
@@ -95,27 +96,51 @@ func (id *Identity) Groups() []string {
 	return id.groups
 }
 
-func (m *Mapping) readGroups(s *Set) (groups []string) {
-	seen := make(map[string]struct{})
-	add := func(group string) {
-		if _, ok := seen[group]; !ok && group != "" {
-			seen[group] = struct{}{}
-			groups = append(groups, group)
-		}
-	}
+func (m *Mapping) readGroups(s *Set) []string {
+	var groups distinctTexts
 	for _, path := range m.Groups {
-		path.values(s, func(text []byte) bool {
+		m.readPath(s, path, true, func(text []byte) bool {
 			local, mapped := m.GroupMap[string(text)]
 			for _, group := range local {
-				add(group)
+				groups.add(group)
 			}
 			if !mapped && !m.MapOnly {
-				add(string(text))
+				groups.add(string(text))
 			}
 			return true
 		})
 	}
-	return groups
+	return groups.list
+}
+
+// distinctTexts is a list of texts, none of them empty and each there once.
+type distinctTexts struct {
+	list []string
+	seen map[string]struct{} // made when comparing one by one would take long
+}
+
+func (d *distinctTexts) add(text string) {
+	if text == "" || d.has(text) {
+		return
+	}
+	d.list = append(d.list, text)
+	if d.seen != nil {
+		d.seen[text] = struct{}{}
+	}
+}
+
+func (d *distinctTexts) has(text string) bool {
+	if len(d.list) < fewNames {
+		return slices.Contains(d.list, text)
+	}
+	if d.seen == nil {
+		d.seen = make(map[string]struct{})
+		for _, t := range d.list {
+			d.seen[t] = struct{}{}
+		}
+	}
+	_, ok := d.seen[text]
+	return ok
 }
 
 // Texts returns all values of a claim as rules see them: name is "user",
@@ -137,8 +162,9 @@ func (m *Mapping) emailCounts(s *Set) bool {
 	if m.TrustEmail {
 		return true
 	}
+	// Whatever does not say "yes" where it is said at all is a "no".
 	verified := s.Get("email_verified")
-	if isFalse(verified) {
+	if verified.Exists() && !verified.IsNull() && !isTrue(verified) {
 		return false
 	}
 	return !m.VerifiedDomain || isTrue(s.Get("xms_edov"))

@@ -28,9 +28,10 @@ type parser struct {
 	names [][]byte // names of the objects being read, innermost last
 }
 
-// value checks the value at pos and moves behind it.
+// value checks the value at pos and moves behind it. depth is that of an object
+// or array, should it be one.
 func (p *parser) value(depth int) bool {
-	if p.pos >= len(p.data) || depth > maxDepth {
+	if p.pos >= len(p.data) {
 		return false
 	}
 	switch c := p.data[p.pos]; {
@@ -38,9 +39,9 @@ func (p *parser) value(depth int) bool {
 		_, ok := p.text()
 		return ok
 	case c == '{':
-		return p.object(depth, nil)
+		return depth <= maxDepth && p.object(depth, nil)
 	case c == '[':
-		return p.array(depth)
+		return depth <= maxDepth && p.array(depth)
 	case c == 't':
 		return p.word("true")
 	case c == 'f':
@@ -56,7 +57,6 @@ func (p *parser) value(depth int) bool {
 func (p *parser) object(depth int, found func(name []byte, start, end int)) bool {
 	p.pos++ // the brace
 	base := len(p.names)
-	defer func() { p.names = p.names[:base] }()
 	p.space()
 	if p.byte('}') {
 		return true
@@ -85,7 +85,9 @@ func (p *parser) object(depth int, found func(name []byte, start, end int)) bool
 		}
 		p.space()
 		if p.byte('}') {
-			return distinct(p.names[base:])
+			own := p.names[base:]
+			p.names = p.names[:base]
+			return distinct(own)
 		}
 		if !p.byte(',') {
 			return false

@@ -28,9 +28,10 @@ func NewPattern(text string, fold bool) Pattern {
 // character like any other.
 func (p Pattern) Match(value []byte) bool {
 	if p.fold {
-		// Rules that fold are few and their values short: this copy is cheaper
-		// than a comparison that folds on the way.
-		value = bytes.Clone(value)
+		// Values are short: this copy, mostly on the stack, is cheaper than a
+		// comparison that folds on the way.
+		var room [128]byte
+		value = append(room[:0], value...)
 		lowerASCII(value)
 	}
 	if len(p.parts) == 1 {

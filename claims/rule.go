@@ -60,8 +60,11 @@ func (r *Rule) String() string { return r.text }
 // Claim returns what the rule is about, as it was written.
 func (r *Rule) Claim() string { return r.name }
 
-// Judge says whether the rule holds for id.
+// Judge says whether the rule holds for id. No rule holds for nobody.
 func (r *Rule) Judge(id *Identity) Outcome {
+	if id == nil {
+		return Fails
+	}
 	found := false
 	known := r.read(id, !r.deny, func(text []byte) bool {
 		for i := range r.patterns {
@@ -142,18 +145,18 @@ func (r *reader) read(id *Identity, vouched bool, yield func([]byte) bool) (know
 			return false
 		}
 		if id.user != "" {
-			yield([]byte(id.user))
+			yield(view(id.user))
 		}
 		return true
 	case readIntegration:
-		yield([]byte(m.Integration))
+		yield(view(m.Integration))
 		return true
 	case readGroups:
 		if anyPointed(id.claims, m.Groups) {
 			return false
 		}
 		for _, group := range id.Groups() {
-			if !yield([]byte(group)) {
+			if !yield(view(group)) {
 				break
 			}
 		}

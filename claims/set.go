@@ -3,6 +3,7 @@ package claims
 import (
 	"bytes"
 	"strconv"
+	"unsafe"
 )
 
 // Set is the claims of a token or session: the bytes of one JSON object and an
@@ -22,8 +23,9 @@ type member struct {
 // but one JSON object in valid UTF-8 whose member names are distinct at every
 // depth and which is nested at most 32 deep.
 func Parse(data []byte) (*Set, error) {
-	p := parser{data: data}
-	s := &Set{data: data, members: make([]member, 0, 16)}
+	var room [32][]byte // for the names of most tokens, off the heap
+	p := parser{data: data, names: room[:0]}
+	s := &Set{data: data, members: make([]member, 0, min(16, 1+len(data)/16))}
 	p.space()
 	if p.pos >= len(data) || data[p.pos] != '{' {
 		return nil, ErrSyntax
@@ -57,13 +59,16 @@ func (s *Set) Get(name string) Value {
 // Has reports whether a claim is there, null or not.
 func (s *Set) Has(name string) bool { return s.Get(name).Exists() }
 
+// view returns the bytes of s without a copy. They must not be changed.
+func view(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
 // Value is one JSON value inside a [Set]. The zero Value is an absent one.
 type Value struct{ json []byte }
 
 // Exists reports whether the value is there, null or not.
 func (v Value) Exists() bool { return len(v.json) > 0 }
 
-// JSON returns the text of the value.
+// JSON returns the text of the value. It must not be changed.
 func (v Value) JSON() []byte { return v.json }
 
 func (v Value) kind() byte {
