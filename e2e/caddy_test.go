@@ -32,6 +32,7 @@ const globals = `admin {{.Admin}}
 
 // values fill in the text/template that a Caddyfile is. The harness adds
 // {{.Globals}}, {{.Site}} (http://127.0.0.1:<port>), {{.Port}} and {{.Upstream}}.
+// A value under "env.NAME" goes into Caddy's environment instead.
 type values map[string]string
 
 // caddy is a running Caddy with the plugin.
@@ -106,6 +107,11 @@ func (c *caddy) start(t *testing.T, caddyfile string) error {
 		t.Fatal(err)
 	}
 	c.cmd.Env = append(c.cmd.Env, "HOME="+c.values["Dir"], "XDG_DATA_HOME=", "XDG_CONFIG_HOME=")
+	for name, value := range c.values {
+		if name, ok := strings.CutPrefix(name, "env."); ok {
+			c.cmd.Env = append(c.cmd.Env, name+"="+value)
+		}
+	}
 	c.cmd.Stdout, c.cmd.Stderr = &c.logs, &c.logs
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -167,7 +173,13 @@ func (c *caddy) reload(t *testing.T, caddyfile string, v values) {
 	t.Helper()
 	maps.Copy(c.values, v)
 	body := bytes.NewReader(c.render(t, caddyfile))
-	resp, err := http.Post("http://"+c.admin+"/load", "text/caddyfile", body)
+	req, err := http.NewRequest(http.MethodPost, "http://"+c.admin+"/load", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "text/caddyfile")
+	req.Close = true // the admin endpoint is replaced by each load, its connections die
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

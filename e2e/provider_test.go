@@ -20,13 +20,20 @@ import (
 // apiAudience is the audience of the tokens that the gates here take.
 const apiAudience = "https://api.test"
 
+// Where oidc-provider publishes its documents.
+const (
+	providerDiscovery = "/.well-known/openid-configuration"
+	providerKeys      = "/jwks"
+)
+
 // provider is npm oidc-provider in a process of its own, behind a front.
 type provider struct {
 	*front
-	node   string // where Node itself listens
-	stdin  io.Closer
-	ended  chan struct{}
-	stderr journal
+	node    string // where Node itself listens
+	process *os.Process
+	stdin   io.Closer
+	ended   chan struct{}
+	stderr  journal
 }
 
 // startProvider starts oidc-provider whose issuer is at address, "" for a free one.
@@ -48,7 +55,7 @@ func startProvider(t *testing.T, address string) *provider {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p.stdin = stdin
+	p.process, p.stdin = cmd.Process, stdin
 	first := make(chan string, 1)
 	go func() {
 		lines := bufio.NewReader(stdout)
@@ -58,7 +65,7 @@ func startProvider(t *testing.T, address string) *provider {
 		_ = cmd.Wait()
 		close(p.ended)
 	}()
-	t.Cleanup(func() { p.end(t, cmd.Process) })
+	t.Cleanup(func() { p.end(t) })
 	var started struct{ Port int }
 	select {
 	case line := <-first:
@@ -77,15 +84,16 @@ func startProvider(t *testing.T, address string) *provider {
 	return p
 }
 
-// end stops the process and the address.
-func (p *provider) end(t *testing.T, node *os.Process) {
+// end stops the process and the address; a second call does nothing.
+func (p *provider) end(t *testing.T) {
+	t.Helper()
 	p.stop()
 	_ = p.stdin.Close()
 	select {
 	case <-p.ended:
 	case <-time.After(10 * time.Second):
-		_ = node.Kill()
-		t.Errorf("oidc-provider, pid %d, did not end within 10s", node.Pid)
+		_ = p.process.Kill()
+		t.Errorf("oidc-provider, pid %d, did not end within 10s", p.process.Pid)
 	}
 	if t.Failed() {
 		t.Logf("the end of oidc-provider's log:\n%s", p.stderr.tail(20))
