@@ -1,6 +1,12 @@
 package admit
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -16,11 +22,79 @@ func init() {
 type App struct {
 	// Integrations by name: 1 to 32 of a-z, 0-9, "_" and "-".
 	Integrations map[string]*Integration `json:"integrations,omitempty"`
+
+	ready map[string]*integration
 }
 
 // CaddyModule returns the Caddy module information.
 func (App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "admit", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision reads the integrations. It makes no network call, so that Caddy
+// starts while an issuer is down.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ready = make(map[string]*integration)
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(a.Integrations)) {
+		in, err := a.provision(name, ctx)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		a.ready[name] = in
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) provision(name string, ctx caddy.Context) (*integration, error) {
+	c := a.Integrations[name]
+	switch {
+	case !nameForm.MatchString(name):
+		return nil, fmt.Errorf("integration %q: a name is 1 to 32 of a-z, 0-9, _ and -", name)
+	case c == nil:
+		return nil, fmt.Errorf("integration %s: empty", name)
+	case c.ID != "":
+		return nil, fmt.Errorf("integration %s: id is for an integration in a gate's own block; this one's is its name", name)
+	}
+	return c.provision(name, ctx.Logger())
+}
+
+// named returns integrations by name: without names the only one there is.
+func (a *App) named(names []string) ([]*integration, error) {
+	known := strings.Join(slices.Sorted(maps.Keys(a.Integrations)), ", ")
+	if len(names) == 0 {
+		if len(a.Integrations) != 1 {
+			return nil, fmt.Errorf("which integration? There are %d: %s", len(a.Integrations), known)
+		}
+		names = slices.Collect(maps.Keys(a.Integrations))
+	}
+	var found []*integration
+	for i, name := range names {
+		in := a.ready[name]
+		if in == nil {
+			return nil, fmt.Errorf("integration %q: not among those there are: %s", name, known)
+		}
+		if slices.Contains(names[:i], name) {
+			return nil, fmt.Errorf("integration %q: named twice", name)
+		}
+		found = append(found, in)
+	}
+	return found, nil
+}
+
+// Start implements [caddy.App]. Keys are fetched when the first token asks.
+func (a *App) Start() error { return nil }
+
+// Stop implements [caddy.App].
+func (a *App) Stop() error { return nil }
+
+// Cleanup gives back what Provision took, also after it failed half-way.
+func (a *App) Cleanup() error {
+	for _, in := range a.ready {
+		in.release()
+	}
+	return nil
 }
 
 // Handler is the gate: it authenticates a request, applies the rules, and
@@ -30,7 +104,8 @@ type Handler struct {
 	// because identity headers are deleted from every request the gate sees.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
-	// Integrations names those whose credentials are accepted here.
+	// Integrations names those whose credentials are accepted here. Default: the
+	// only one there is.
 	Integrations []string `json:"integrations,omitempty"`
 	// Integration is one of this gate's own, instead of named ones.
 	Integration *Integration `json:"integration,omitempty"`
@@ -50,6 +125,8 @@ type Handler struct {
 	HeaderUp []HeaderUp `json:"header_up,omitempty"`
 	// Realm is named in challenges. Default: the site's host.
 	Realm string `json:"realm,omitempty"`
+
+	guard *guard
 }
 
 // CaddyModule returns the Caddy module information.
@@ -57,30 +134,9 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.admit", New: func() caddy.Module { return new(Handler) }}
 }
 
-// Provider is the same check for Caddy's own authentication handler.
-type Provider struct {
-	Integrations []string  `json:"integrations,omitempty"`
-	Require      []Rule    `json:"require,omitempty"`
-	Deny         []Rule    `json:"deny,omitempty"`
-	Any          []AnyRule `json:"any,omitempty"`
-}
-
-// CaddyModule returns the Caddy module information.
-func (Provider) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.authentication.providers.admit", New: func() caddy.Module { return new(Provider) }}
-}
-
-// MatchClaim matches requests by the identity that a gate before it found: all
-// of its tests must hold.
-type MatchClaim []ClaimTest
-
-// ClaimTest is one test of a [MatchClaim].
-type ClaimTest struct {
-	Claim    string   `json:"claim"`
-	Patterns []string `json:"patterns"`
-}
-
-// CaddyModule returns the Caddy module information.
-func (MatchClaim) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.matchers.claim", New: func() caddy.Module { return new(MatchClaim) }}
-}
+// Interface guards.
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

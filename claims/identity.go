@@ -143,20 +143,6 @@ func (d *distinctTexts) has(text string) bool {
 	return ok
 }
 
-// Texts returns all values of a claim as rules see them: name is "user",
-// "groups", "integration", a name of the mapping, or a claim.
-func (id *Identity) Texts(name string) (texts []string) {
-	r, err := newReader(name)
-	if err != nil {
-		return nil
-	}
-	r.read(id, true, func(text []byte) bool {
-		texts = append(texts, string(text))
-		return true
-	})
-	return texts
-}
-
 // emailCounts reports whether the source of the claims vouches for "email".
 func (m *Mapping) emailCounts(s *Set) bool {
 	if m.TrustEmail {

@@ -22,6 +22,7 @@ const (
 type Rule struct {
 	reader
 	text     string
+	written  []string
 	patterns []Pattern
 	deny     bool
 }
@@ -37,7 +38,7 @@ func NewRule(claim string, patterns []string, deny bool) (Rule, error) {
 	if deny {
 		verb = "deny"
 	}
-	r := Rule{text: strings.Join(append([]string{verb, claim}, patterns...), " "), deny: deny}
+	r := Rule{text: strings.Join(append([]string{verb, claim}, patterns...), " "), written: patterns, deny: deny}
 	var err error
 	if r.reader, err = newReader(claim); err != nil {
 		return Rule{}, fmt.Errorf("%s %s: %w", verb, claim, err)
@@ -59,6 +60,9 @@ func (r *Rule) String() string { return r.text }
 
 // Claim returns what the rule is about, as it was written.
 func (r *Rule) Claim() string { return r.name }
+
+// Patterns returns the patterns as they were written.
+func (r *Rule) Patterns() []string { return r.written }
 
 // Judge says whether the rule holds for id. No rule holds for nobody.
 func (r *Rule) Judge(id *Identity) Outcome {

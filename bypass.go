@@ -1,0 +1,73 @@
+package admit
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// canonical reports whether a path has one meaning only: nothing in it that some
+// server decodes, cleans or cuts off another way. Only such a path can be exempt
+// from a check, and any other counts as covered by every protected one.
+func canonical(u *url.URL) bool {
+	path := u.Path
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.ContainsAny(path, `\;%`) {
+		return false
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	if strings.ContainsFunc(path, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+		return false
+	}
+	// An encoded slash is a separator to one server and a letter to another.
+	return u.RawPath == "" || !strings.Contains(strings.ToLower(u.RawPath), "%2f")
+}
+
+// bypass is a [Bypass] that is ready: compared byte by byte.
+type bypass struct {
+	methods []string
+	exact   []string
+	trees   []string // with the slash at their end
+}
+
+func (b *Bypass) read(e *expander) bypass {
+	out := bypass{methods: b.Methods}
+	if len(b.Paths) == 0 {
+		e.fail("bypass: expected at least one path")
+	}
+	for _, path := range e.texts("bypass", b.Paths) {
+		root, tree := strings.CutSuffix(path, "/*")
+		if strings.Contains(root, "*") || !canonical(&url.URL{Path: path}) {
+			e.fail("bypass %q: expected a path as /status or a subtree as /public/*, with nothing encoded in it", path)
+		}
+		if tree {
+			out.trees = append(out.trees, root+"/")
+		}
+		if !tree || root != "" {
+			out.exact = append(out.exact, root)
+		}
+	}
+	return out
+}
+
+// covers reports whether the request is exempt. path must be canonical.
+func (b *bypass) covers(method, path string) bool {
+	if len(b.methods) > 0 && !slices.Contains(b.methods, method) {
+		return false
+	}
+	return slices.Contains(b.exact, path) ||
+		slices.ContainsFunc(b.trees, func(tree string) bool { return strings.HasPrefix(path, tree) })
+}
+
+// onlyPaths reports whether one of the matcher sets consists of paths alone.
+func onlyPaths(raw []caddy.ModuleMap) bool {
+	return slices.ContainsFunc(raw, func(set caddy.ModuleMap) bool {
+		_, ok := set["path"]
+		return ok && len(set) == 1
+	})
+}

@@ -1,0 +1,240 @@
+package admit
+
+import (
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// maxSameCookies bounds how many cookies of one name are tried.
+const maxSameCookies = 4
+
+// place is a [Place] that is ready to be looked at.
+type place struct {
+	Place
+	integrations []*integration // those that look here
+}
+
+// kind names the place in log lines.
+func (p *place) kind() string {
+	switch {
+	case p.Header != "":
+		return "header"
+	case p.Cookie != "":
+		return "cookie"
+	}
+	return "query"
+}
+
+// places reads where tokens are looked for.
+func (c *Integration) places(e *expander) []place {
+	if len(c.From) == 0 {
+		return []place{{Place: Place{Header: "Authorization", Scheme: "Bearer"}}}
+	}
+	var places []place
+	for _, from := range c.From {
+		p := Place{
+			Header: textproto.CanonicalMIMEHeaderKey(e.text("from header", from.Header)),
+			Scheme: e.text("from header", from.Scheme),
+			Cookie: e.text("from cookie", from.Cookie),
+			Query:  e.text("from query", from.Query),
+		}
+		given := 0
+		for _, name := range []string{p.Header, p.Cookie, p.Query} {
+			if name != "" {
+				given++
+			}
+		}
+		switch {
+		case given != 1:
+			e.fail("from: expected one of header, cookie and query")
+		case p.Header != "" && !httpguts.ValidHeaderFieldName(p.Header):
+			e.fail("from header %q: not a header name", p.Header)
+		case p.Header == "Cookie":
+			e.fail("from header Cookie: use from cookie <name>")
+		case p.Header == "Authorization" && p.Scheme == "":
+			e.fail("from header Authorization: which scheme? Write from header Authorization Bearer")
+		case p.Scheme != "" && (p.Header == "" || !httpguts.ValidHeaderFieldName(p.Scheme)):
+			e.fail("from: a scheme is one word after the name of a header")
+		case p.Cookie != "" && !httpguts.ValidHeaderFieldName(p.Cookie):
+			e.fail("from cookie %q: not a cookie name", p.Cookie)
+		case slices.ContainsFunc(places, func(q place) bool { return q.Place == p }):
+			e.fail("from: %s%s%s is given twice", p.Header, p.Cookie, p.Query)
+		}
+		places = append(places, place{Place: p})
+	}
+	return places
+}
+
+// joinPlaces lists the places of several integrations, each once.
+func joinPlaces(integrations []*integration) (joined []place) {
+	for _, in := range integrations {
+		for _, p := range in.places {
+			i := slices.IndexFunc(joined, func(q place) bool { return q.Place == p.Place })
+			if i < 0 {
+				i, joined = len(joined), append(joined, place{Place: p.Place})
+			}
+			joined[i].integrations = append(joined[i].integrations, in)
+		}
+	}
+	return joined
+}
+
+// credential is what a client brought. The zero credential is none at all.
+type credential struct {
+	place *place
+	// tokens holds one text; several only for cookies of one name, which a
+	// neighbour domain may have planted (RFC 6265 section 8.6).
+	tokens []string
+}
+
+// findCredential looks into the places. A credential in a header or the query
+// counts before a cookie, which browsers send by themselves. It returns a reason
+// if what is there cannot be one credential.
+func findCredential(r *http.Request, query string, places []place) (found credential, reason claims.Reason) {
+	for i := range places {
+		p := &places[i]
+		var token string
+		var there bool
+		switch {
+		case p.Header != "":
+			token, there, reason = p.inHeader(r.Header)
+		case p.Query != "":
+			token, there, reason = p.inQuery(query)
+		}
+		switch {
+		case reason != "":
+			return credential{place: p}, reason
+		case there && found.place != nil:
+			return credential{place: p}, claims.SeveralCredentials
+		case there:
+			found = credential{place: p, tokens: []string{token}}
+		}
+	}
+	if found.place != nil {
+		return found, ""
+	}
+	for i := range places {
+		if p := &places[i]; p.Cookie != "" {
+			if tokens := p.inCookies(r); len(tokens) > 0 {
+				return credential{place: p, tokens: tokens}, ""
+			}
+		}
+	}
+	return credential{}, ""
+}
+
+// inHeader takes the token out of a header: after the scheme, if there is one. A
+// header with another scheme is none of ours.
+func (p *place) inHeader(h http.Header) (token string, there bool, reason claims.Reason) {
+	lines := h[p.Header]
+	switch len(lines) {
+	case 0:
+		return "", false, ""
+	case 1:
+	default:
+		return "", true, claims.SeveralCredentials
+	}
+	token = lines[0]
+	if p.Scheme != "" {
+		scheme, rest, _ := strings.Cut(token, " ")
+		if !strings.EqualFold(scheme, p.Scheme) {
+			return "", false, ""
+		}
+		token = strings.TrimLeft(rest, " ")
+	}
+	if !isToken68(token) {
+		return "", true, claims.MalformedCredential
+	}
+	return token, true, ""
+}
+
+// isToken68 reports whether text is a token68 (RFC 9110 section 11.2).
+func isToken68(text string) bool {
+	text = strings.TrimRight(text, "=")
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return text != ""
+}
+
+func (p *place) inQuery(query string) (token string, there bool, reason claims.Reason) {
+	for pair := range strings.SplitSeq(query, "&") {
+		if !isParameter(pair, p.Query) {
+			continue
+		}
+		if there {
+			return "", true, claims.SeveralCredentials
+		}
+		_, value, _ := strings.Cut(pair, "=")
+		value, err := url.QueryUnescape(value)
+		if err != nil || !isToken68(value) {
+			return "", true, claims.MalformedCredential
+		}
+		token, there = value, true
+	}
+	return token, there, ""
+}
+
+// isParameter reports whether a pair of a query has this name.
+func isParameter(pair, name string) bool {
+	key, _, _ := strings.Cut(pair, "=")
+	if key == name {
+		return true
+	}
+	key, err := url.QueryUnescape(key)
+	return err == nil && key == name
+}
+
+// withoutParameter takes a parameter out of a query and leaves the rest as it is.
+func withoutParameter(query, name string) string {
+	kept := make([]string, 0, 8)
+	for pair := range strings.SplitSeq(query, "&") {
+		if !isParameter(pair, name) {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+// inCookies returns the different values of the cookies of that name.
+func (p *place) inCookies(r *http.Request) (tokens []string) {
+	for _, cookie := range r.CookiesNamed(p.Cookie) {
+		if cookie.Value != "" && !slices.Contains(tokens, cookie.Value) && len(tokens) < maxSameCookies {
+			tokens = append(tokens, cookie.Value)
+		}
+	}
+	return tokens
+}
+
+// crossOrigin reports whether a request that changes something, or opens a
+// socket, was not sent by a page of the site itself. What a browser adds by
+// itself, a cookie, proves nothing then.
+func crossOrigin(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		if r.Header.Get("Upgrade") == "" {
+			return false
+		}
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site != "same-origin" && site != "none"
+	}
+	origins := r.Header["Origin"]
+	if len(origins) == 0 {
+		return false
+	}
+	origin, err := url.Parse(origins[0])
+	return len(origins) > 1 || err != nil || origin.Host == "" || !strings.EqualFold(origin.Host, r.Host)
+}

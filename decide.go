@@ -1,0 +1,194 @@
+package admit
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/jwt"
+)
+
+// checker decides about requests. The gate and the provider share it.
+type checker struct {
+	integrations []*integration
+	places       []place
+	rules        claims.Rules
+	scopes       []scope // the matchers of rules: scope n of a rule is scopes[n-1]
+	optional     bool
+}
+
+// scope tells the requests that a rule, or the gate, is about.
+type scope struct {
+	matchers caddyhttp.MatcherSets
+	paths    bool // some set consists of paths alone
+}
+
+// loadScope loads the matchers of the struct pointed to by module, whose field
+// MatcherSetsRaw is raw.
+func loadScope(ctx caddy.Context, module any, raw []caddy.ModuleMap) (scope, error) {
+	s := scope{paths: onlyPaths(raw)}
+	loaded, err := ctx.LoadModule(module, "MatcherSetsRaw")
+	if err != nil {
+		return scope{}, err
+	}
+	return s, s.matchers.FromInterface(loaded)
+}
+
+// covers reports whether the request is one of the scope. A path with more than
+// one meaning is covered by every scope made of paths.
+func (s *scope) covers(r *http.Request, canonical bool) (bool, error) {
+	if s.paths && !canonical {
+		return true, nil
+	}
+	return s.matchers.AnyMatchWithError(r)
+}
+
+// request is a request under decision.
+type request struct {
+	*http.Request
+	state     *state
+	query     string // as the client sent it
+	canonical bool   // its path has one meaning, see canonical
+}
+
+// decide makes the one decision about a request. An error means that a matcher
+// failed and nothing was decided.
+func (c *checker) decide(r *request) (claims.Decision, error) {
+	d := c.authenticate(r)
+	if d.Reason != "" {
+		return d, nil
+	}
+	var failed error
+	covers := func(n int) bool {
+		ok, err := c.scopes[n-1].covers(r.Request, r.canonical)
+		failed = errors.Join(failed, err)
+		return ok
+	}
+	if d.Identity == nil {
+		d.Verdict = claims.Anonymous
+		if !c.optional || c.rules.Demand(covers) {
+			d.Verdict, d.Reason = claims.Refused, claims.MissingCredential
+		}
+		return d, failed
+	}
+	d.Verdict = claims.Allowed
+	if in := c.integration(d.Integration); in != nil {
+		d.Reason, d.Rule = in.rules.Judge(d.Identity, nil)
+	}
+	if d.Reason == "" {
+		d.Reason, d.Rule = c.rules.Judge(d.Identity, covers)
+	}
+	if d.Reason != "" {
+		d.Verdict = claims.Refused
+	}
+	return d, failed
+}
+
+func (c *checker) integration(name string) *integration {
+	for _, in := range c.integrations {
+		if in.name == name {
+			return in
+		}
+	}
+	return nil
+}
+
+// authenticate finds out who the request comes from. The decision that it
+// returns has an identity, or a reason for refusing, or neither if the client
+// brought no credential.
+func (c *checker) authenticate(r *request) claims.Decision {
+	if known := r.state.decision; known.Identity != nil && c.integration(known.Integration) != nil {
+		// A gate before this one has checked it.
+		return claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential}
+	}
+	found, reason := findCredential(r.Request, r.query, c.places)
+	if reason != "" {
+		return claims.Decision{Verdict: claims.Refused, Reason: reason, Credential: found.place.kind()}
+	}
+	if found.place == nil {
+		return claims.Decision{}
+	}
+	var first claims.Decision
+	for i, token := range found.tokens {
+		d := found.place.check(r.Context(), token)
+		d.Credential = found.place.kind()
+		if d.Reason == "" {
+			if found.place.Cookie != "" && crossOrigin(r.Request) {
+				d.Verdict, d.Reason = claims.Refused, claims.CrossOrigin
+			}
+			return d
+		}
+		if i == 0 {
+			first = d
+		}
+	}
+	return first
+}
+
+// check finds the integration that a token belongs to and has it verified there.
+// A token goes to those whose issuer it names; only if there is none, to those
+// that do not look at the issuer. Keys of one never vouch for another.
+func (p *place) check(ctx context.Context, raw string) claims.Decision {
+	token, err := jwt.Parse(raw)
+	if err != nil {
+		return refused(err)
+	}
+	candidates := p.integrations
+	if len(candidates) > 1 {
+		candidates = takers(candidates, token)
+	}
+	first := claims.Decision{Verdict: claims.Refused, Reason: claims.UnknownIssuer}
+	for i, in := range candidates {
+		d := in.verify(ctx, token)
+		if d.Reason == "" {
+			return d
+		}
+		// What one cannot say now weighs more than what another denies.
+		if i == 0 || d.Reason == claims.KeysUnavailable {
+			first = d
+		}
+	}
+	return first
+}
+
+func takers(all []*integration, token *jwt.Token) (some []*integration) {
+	for _, issuers := range []bool{true, false} {
+		for _, in := range all {
+			if in.verifier.HasIssuer() == issuers && in.verifier.Takes(token) {
+				some = append(some, in)
+			}
+		}
+		if len(some) > 0 {
+			return some
+		}
+	}
+	return nil
+}
+
+func (in *integration) verify(ctx context.Context, token *jwt.Token) claims.Decision {
+	d := claims.Decision{Integration: in.name}
+	if err := in.verifier.Verify(ctx, token); err != nil {
+		d = refused(err)
+		d.Integration = in.name
+		return d
+	}
+	if d.Identity = in.mapping.Identify(token.Claims); d.Identity == nil {
+		d.Verdict, d.Reason = claims.Refused, claims.NoIdentity
+	}
+	return d
+}
+
+// refused makes a decision of an error of package jwt. What is no rejection
+// means that the token could not be judged.
+func refused(err error) claims.Decision {
+	d := claims.Decision{Verdict: claims.Refused, Reason: claims.KeysUnavailable}
+	var rejected *jwt.RejectedError
+	if errors.As(err, &rejected) {
+		d.Reason = rejected.Reason
+	}
+	return d
+}

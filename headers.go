@@ -1,0 +1,204 @@
+package admit
+
+import (
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// headerUp is a [HeaderUp] that is ready.
+type headerUp struct {
+	name  string // canonical
+	parts []headerPart
+	rule  *claims.Rule
+}
+
+// headerPart is a piece of a header's value: text, or a field of the identity.
+type headerPart struct{ text, field string }
+
+// identityHeaders are the headers about the identity that a gate sets.
+type identityHeaders struct {
+	lines []headerUp
+	names []string // of the lines, each once, folded
+}
+
+func readHeaders(e *expander, lines []HeaderUp) identityHeaders {
+	var h identityHeaders
+	for _, line := range lines {
+		up := headerUp{name: textproto.CanonicalMIMEHeaderKey(line.Name)}
+		if !httpguts.ValidHeaderFieldName(line.Name) || reservedHeader(up.name) {
+			e.fail("header_up %q: not the name of an identity header", line.Name)
+		}
+		up.parts = headerParts(e, line.Name, e.text("header_up "+line.Name, line.Value))
+		if line.Claim != "" {
+			rule := (&Rule{Claim: line.Claim, Patterns: line.Patterns}).read(e, false)
+			up.rule = &rule
+		}
+		if up.rule == nil && !slices.ContainsFunc(up.parts, func(p headerPart) bool { return p.field != "" }) {
+			e.fail("header_up %s: a fixed value needs a rule, or everybody gets it; use request_header for that", line.Name)
+		}
+		h.lines = append(h.lines, up)
+		if name := foldHeader(up.name); !slices.Contains(h.names, name) {
+			h.names = append(h.names, name)
+		}
+	}
+	return h
+}
+
+// reservedHeader reports headers that say how a message is read and where it
+// goes. A claim must never decide that.
+func reservedHeader(name string) bool {
+	switch name {
+	case "Host", "Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Upgrade",
+		"Keep-Alive", "Cookie", "Content-Type", "Content-Encoding", "Expect", "Authorization":
+		return true
+	}
+	return false
+}
+
+// headerParts splits a value at its placeholders. Only those of the identity are
+// allowed: anything else could hold what a client sent.
+func headerParts(e *expander, name, value string) (parts []headerPart) {
+	if strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 && r != '\t' || r == 0x7f }) {
+		e.fail("header_up %s: control characters in the value", name)
+	}
+	for value != "" {
+		before, rest, found := strings.Cut(value, "{")
+		if before != "" {
+			parts = append(parts, headerPart{text: before})
+		}
+		if !found {
+			break
+		}
+		inside, after, closed := strings.Cut(rest, "}")
+		field, ok := strings.CutPrefix(inside, userPrefix)
+		claim, isClaim := strings.CutPrefix(field, "claims.")
+		if !closed || !ok || !isClaim && field != "id" && field != "groups" && field != "integration" || isClaim && claim == "" {
+			e.fail("header_up %s: {%s is not one of {http.auth.user.id}, .groups, .integration and .claims.<name>", name, rest)
+			break
+		}
+		parts = append(parts, headerPart{field: field})
+		value = after
+	}
+	return parts
+}
+
+// foldHeader spells a header name as the servers behind do that make variables
+// of it: case, "-", "_" and "." do not matter there (CGI, RFC 3875 section 4.1.18).
+func foldHeader(name string) string {
+	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
+}
+
+// strip deletes every header that upstream could take for one of ours, whoever
+// sent it and whatever becomes of the request. Those that an earlier gate has
+// set are kept.
+func (h *identityHeaders) strip(r *http.Request, s *state) {
+	h.stripConnection(r)
+	if len(h.names) == 0 {
+		return
+	}
+	for name := range r.Header {
+		if slices.Contains(h.names, foldHeader(name)) && !slices.Contains(s.headers, name) {
+			delete(r.Header, name)
+		}
+	}
+	r.Trailer = nil // a proxy forwards trailers, and some upstreams merge them
+	r.Header.Del("Trailer")
+}
+
+// stripConnection takes our names out of Connection, which tells a proxy which
+// headers to delete (RFC 9110 section 7.6.1).
+func (h *identityHeaders) stripConnection(r *http.Request) {
+	lines, ok := r.Header["Connection"]
+	if !ok {
+		return
+	}
+	ours := func(option string) bool {
+		name := foldHeader(textproto.TrimString(option))
+		return slices.Contains(h.names, name) || name == "authorization" || name == "cookie"
+	}
+	var kept []string
+	for _, line := range lines {
+		options := slices.DeleteFunc(strings.Split(line, ","), ours)
+		if len(options) > 0 {
+			kept = append(kept, strings.Join(options, ","))
+		}
+	}
+	if len(kept) == 0 {
+		r.Header.Del("Connection")
+		return
+	}
+	r.Header["Connection"] = kept
+}
+
+// set writes the headers about the identity: of each name the first line whose
+// rule holds.
+func (h *identityHeaders) set(r *http.Request, s *state) {
+	id := s.decision.Identity
+	if id == nil {
+		return
+	}
+	var done []string
+	for i := range h.lines {
+		up := &h.lines[i]
+		if slices.Contains(done, up.name) || up.rule != nil && up.rule.Judge(id) != claims.Holds {
+			continue
+		}
+		done = append(done, up.name)
+		delete(r.Header, up.name)
+		if value, ok := up.value(id); ok {
+			r.Header[up.name] = []string{value}
+			if !slices.Contains(s.headers, up.name) {
+				s.headers = append(s.headers, up.name)
+			}
+		}
+	}
+}
+
+// value fills the placeholders, once. It reports false if one of them is absent
+// or cannot stand in a header.
+func (up *headerUp) value(id *claims.Identity) (string, bool) {
+	var value strings.Builder
+	for _, part := range up.parts {
+		text := part.text
+		if part.field != "" {
+			var ok bool
+			if text, ok = headerField(id, part.field); !ok {
+				return "", false
+			}
+		}
+		value.WriteString(text)
+	}
+	return value.String(), true
+}
+
+// headerField returns a field of the identity as one header value. Members of a
+// list are joined by commas; a comma inside one is percent-encoded, so that it
+// cannot make two.
+func headerField(id *claims.Identity, field string) (string, bool) {
+	var texts []string
+	var isList bool
+	switch field {
+	case "id":
+		texts = []string{id.User()}
+	case "integration":
+		texts = []string{id.Integration()}
+	case "groups":
+		texts, isList = id.Groups(), true
+	default:
+		texts, isList = id.Claim(strings.TrimPrefix(field, "claims."))
+	}
+	if isList {
+		texts = slices.Clone(texts)
+		for i, text := range texts {
+			texts[i] = strings.NewReplacer("%", "%25", ",", "%2C").Replace(text)
+		}
+	}
+	joined := strings.Join(texts, ",")
+	return joined, joined != "" && httpguts.ValidHeaderFieldValue(joined)
+}

@@ -1,0 +1,77 @@
+package admit
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// Provider is the gate's check for Caddy's own authentication handler, in JSON:
+// who it is, yes or no. It never redirects, and every refusal becomes Caddy's 401.
+type Provider struct {
+	// Integrations names those whose credentials are accepted.
+	Integrations []string `json:"integrations,omitempty"`
+	// Require, Deny and Any are rules as in a gate.
+	Require []Rule    `json:"require,omitempty"`
+	Deny    []Rule    `json:"deny,omitempty"`
+	Any     []AnyRule `json:"any,omitempty"`
+
+	guard *guard
+}
+
+// CaddyModule returns the Caddy module information.
+func (Provider) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.authentication.providers.admit", New: func() caddy.Module { return new(Provider) }}
+}
+
+// Provision reads the configuration and finds the integrations.
+func (p *Provider) Provision(ctx caddy.Context) error {
+	p.guard = &guard{log: ctx.Logger()}
+	app, err := ctx.App("admit")
+	if err != nil {
+		return err
+	}
+	if p.guard.integrations, err = app.(*App).named(p.Integrations); err != nil {
+		return err
+	}
+	p.guard.places = joinPlaces(p.guard.integrations)
+	e := newExpander()
+	p.guard.readRules(ctx, e, p.Require, p.Deny, p.Any)
+	return e.err("admit")
+}
+
+// Authenticate implements [caddyauth.Authenticator]. A credential that is
+// missing or refused is an answer; an error means that the check itself could
+// not be made. The user has the metadata integration and groups.
+func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+	s, original := stateOf(r), originalURL(r)
+	req := &request{Request: r, state: s, query: original.RawQuery, canonical: canonical(original)}
+	d, err := p.guard.decide(req)
+	if err != nil {
+		return caddyauth.User{}, false, err
+	}
+	s.decide(r, d)
+	p.guard.logDecision(req, &d)
+	switch {
+	case d.Reason == claims.KeysUnavailable:
+		return caddyauth.User{}, false, fmt.Errorf("admit: %s", d.Reason)
+	case !d.LetsIn():
+		p.guard.challenge(w.Header(), req, &d, unauthorized)
+		return caddyauth.User{}, false, nil
+	}
+	return caddyauth.User{ID: d.Identity.User(), Metadata: map[string]string{
+		"integration": d.Identity.Integration(),
+		"groups":      strings.Join(d.Identity.Groups(), ","),
+	}}, true, nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner       = (*Provider)(nil)
+	_ caddyauth.Authenticator = (*Provider)(nil)
+)

@@ -1,0 +1,133 @@
+package admit
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// stateKey is where the state of a request lies among Caddy's variables.
+const stateKey = "admit"
+
+// state is what the gates on the way of one request know together. Placeholders,
+// the claim matcher and later gates read it; each gate that decides replaces the
+// decision whole, so that two identities never mix.
+type state struct {
+	decision claims.Decision
+	// headers are the identity headers that gates have set.
+	headers []string
+}
+
+// String keeps {http.vars.admit} from printing what is in it.
+func (*state) String() string { return "" }
+
+// stateOf returns the state of the request, a new one if no gate has seen it.
+func stateOf(r *http.Request) *state {
+	if s := seenState(r); s != nil {
+		return s
+	}
+	s := new(state)
+	caddyhttp.SetVar(r.Context(), stateKey, s)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(s.placeholder)
+	}
+	return s
+}
+
+// seenState returns the state of the request, nil if no gate has seen it.
+func seenState(r *http.Request) *state {
+	s, _ := caddyhttp.GetVar(r.Context(), stateKey).(*state)
+	return s
+}
+
+// decide keeps the decision of a gate.
+func (s *state) decide(r *http.Request, d claims.Decision) {
+	s.decision = d
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	// The access log reads this one after the request, from what was set.
+	repl.Delete(userID)
+	if d.LetsIn() && d.Identity != nil {
+		repl.Set(userID, d.Identity.User())
+	}
+}
+
+const (
+	userID          = "http.auth.user.id"
+	userPrefix      = "http.auth.user."
+	candidatePrefix = "http.auth.candidate."
+	admitPrefix     = "http.auth.admit."
+)
+
+// placeholder looks up one of the names that the gate makes. Every name of the
+// family is known, and empty where there is nothing: an unknown one would be an
+// error in an expression, and literal text in a header.
+func (s *state) placeholder(name string) (any, bool) {
+	if !strings.HasPrefix(name, "http.auth.") {
+		return nil, false
+	}
+	d := &s.decision
+	if field, ok := strings.CutPrefix(name, admitPrefix); ok {
+		return decisionField(d, field), true
+	}
+	if field, ok := strings.CutPrefix(name, userPrefix); ok {
+		return identityField(d.Identity, d.LetsIn(), field), true
+	}
+	if field, ok := strings.CutPrefix(name, candidatePrefix); ok {
+		return identityField(d.Identity, !d.LetsIn(), field), true
+	}
+	return nil, false
+}
+
+func decisionField(d *claims.Decision, field string) string {
+	switch field {
+	case "verdict":
+		return string(d.Verdict)
+	case "reason":
+		return string(d.Reason)
+	case "rule":
+		if d.Rule != nil {
+			return d.Rule.String()
+		}
+	}
+	return ""
+}
+
+// identityField returns one thing about the identity, if it counts.
+func identityField(id *claims.Identity, counts bool, field string) any {
+	if id == nil || !counts {
+		return ""
+	}
+	switch field {
+	case "id":
+		return id.User()
+	case "groups":
+		return joined(id.Groups())
+	case "integration":
+		return id.Integration()
+	}
+	name, ok := strings.CutPrefix(field, "claims.")
+	if !ok {
+		return ""
+	}
+	texts, isList := id.Claim(name)
+	switch {
+	case len(texts) == 0:
+		return ""
+	case isList:
+		return joined(texts)
+	}
+	return texts[0]
+}
+
+// joined is a list in expressions ("dev" in {http.auth.user.groups}) that prints
+// joined by commas.
+type joined []string
+
+func (l joined) String() string { return strings.Join(l, ",") }
