@@ -149,19 +149,19 @@ func (p *place) inHeader(h http.Header) (token string, there bool, reason claims
 		}
 		token = strings.TrimLeft(rest, " ")
 	}
-	if !isToken68(token) {
+	if !isTokenText(token) {
 		return "", true, claims.MalformedCredential
 	}
 	return token, true, ""
 }
 
-// isToken68 reports whether text is a token68 (RFC 9110 section 11.2).
-func isToken68(text string) bool {
-	text = strings.TrimRight(text, "=")
+// isTokenText reports whether text may be a token: the characters of a token68
+// (RFC 9110 section 11.2), with "=" also between the parts of a padded JWT.
+func isTokenText(text string) bool {
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-._~+/", c) >= 0:
+		case strings.IndexByte("-._~+/=", c) >= 0:
 		default:
 			return false
 		}
@@ -179,7 +179,7 @@ func (p *place) inQuery(query string) (token string, there bool, reason claims.R
 		}
 		_, value, _ := strings.Cut(pair, "=")
 		value, err := url.QueryUnescape(value)
-		if err != nil || !isToken68(value) {
+		if err != nil || !isTokenText(value) {
 			return "", true, claims.MalformedCredential
 		}
 		token, there = value, true
