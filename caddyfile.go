@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -25,10 +24,6 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("admit", httpcaddyfile.Before, "redir")
 }
 
-// integrationName is what an integration may be called. Names stand in cookie
-// names, in the state of a login and in metrics.
-var integrationName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
-
 // parseGlobalOption reads one integration and adds it to those before it. Syntax:
 //
 //	admit <name> {
@@ -45,7 +40,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, err
 	}
 	name := o.args[0]
-	if !integrationName.MatchString(name) {
+	if !nameForm.MatchString(name) {
 		return nil, o.Errf("admit %q: expected a name of 1 to 32 of a-z, 0-9, _ and -", name)
 	}
 	app := appOf(existing)

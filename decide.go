@@ -101,8 +101,8 @@ func (c *checker) integration(name string) *integration {
 // returns has an identity, or a reason for refusing, or neither if the client
 // brought no credential.
 func (c *checker) authenticate(r *request) claims.Decision {
-	if known := r.state.decision; known.Identity != nil && c.integration(known.Integration) != nil {
-		// A gate before this one has checked it.
+	if known := &r.state.decision; known.Identity != nil && known.LetsIn() && c.integration(known.Integration) != nil {
+		// A gate before this one has checked it and let it in.
 		return claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential}
 	}
 	found, reason := findCredential(r.Request, r.query, c.places)

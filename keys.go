@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -213,6 +214,9 @@ func (o *keyOrigin) fetched() (*fetchedKeys, error) {
 		f.discovery = oauth.NewDiscovery(client, o.Discovery, o.Issuers, o.InsecureHTTP, time.Now, nil)
 		locate = func(ctx context.Context) (string, error) {
 			meta, err := f.discovery.Metadata(ctx)
+			if err == nil && meta.JWKSURI == "" {
+				err = errors.New("discovery document names no jwks_uri")
+			}
 			if err != nil {
 				return "", err
 			}

@@ -121,7 +121,8 @@ func wantBody(t *testing.T, method string, a answer, reasons []string) {
 	if err := a.isRefusal(a.status, reasons...); err != nil {
 		t.Errorf("%s: %v", method, err)
 	}
-	if a.problem.Title == "" || a.problem.Error == "" {
+	// Where no credential was sent there is no error code (RFC 6750 section 3.1).
+	if a.problem.Title == "" || (a.problem.Error == "") != (a.problem.Reason == "missing_credential") {
 		t.Errorf("%s: title and error are missing: %s", method, a.body)
 	}
 }

@@ -17,7 +17,22 @@ import (
 type fault struct {
 	name      string
 	discovery bool // it is the discovery document, else the JWKS
+	noKeys    bool // it is a good answer, but without a key
 	answer    func(w http.ResponseWriter, r *http.Request)
+}
+
+// refusal tells whether a is right while the gate has no key. An empty set is one.
+func (f fault) refusal(a answer) error {
+	if f.noKeys && a.status == 401 {
+		return a.isRefusal(401, "unknown_key")
+	}
+	if err := a.isRefusal(503, "keys_unavailable"); err != nil {
+		return err
+	}
+	if n, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || n < 1 || n > 60 {
+		return fmt.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+	}
+	return nil
 }
 
 // TestFaults has an issuer that answers nonsense. Without keys the gate says 503
@@ -51,6 +66,8 @@ func TestFaults(t *testing.T) {
 		{name: "drop", answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
 		{name: "hang", answer: z.hang},
 		{name: "trickle", answer: trickle},
+		{name: "no-keys", noKeys: true, answer: says(`{"keys": []}`)},
+		{name: "other-keys", noKeys: true, answer: says(`{"keys": [{"kty": "oct", "k": "AAAA"}, {"kty": "XYZ"}, {"kty": "RSA", "n": "AQAB", "e": "AQAB"}, 7]}`)},
 		{name: "d-rubbish", discovery: true, answer: says("[]")},
 		{name: "d-error", discovery: true, answer: says404},
 		{name: "d-issuer", discovery: true, answer: discovery("https://issuer.test", z.URL+zitadelKeys)},
@@ -67,7 +84,11 @@ func TestFaults(t *testing.T) {
 		z.fault("/faulty/"+f.name, f.answer)
 		all.Go(func() {
 			began := time.Now()
-			if err := unavailable(c, request{path: f.name, token: token}); err != nil {
+			a, err := c.send(request{path: f.name, token: token})
+			if err == nil {
+				err = f.refusal(a)
+			}
+			if err != nil {
 				t.Errorf("%s: %v", f.name, err)
 			}
 			if took := time.Since(began); took > 15*time.Second {
@@ -89,7 +110,7 @@ func TestFaults(t *testing.T) {
 	}
 	for _, f := range faults {
 		all.Go(func() {
-			if err := recovers(c, request{path: f.name, token: token}); err != nil {
+			if err := recovers(c, f, token); err != nil {
 				t.Errorf("%s: %v", f.name, err)
 			}
 		})
@@ -127,6 +148,9 @@ func stillGood(t *testing.T, c *caddy, z *zitadel, faults []fault, token string)
 		return every
 	})
 	for _, f := range faults {
+		if f.noKeys {
+			continue // a set without keys takes them away
+		}
 		for range 3 {
 			if err := c.get(t, request{path: f.name, token: token}).isUser("sid1"); err != nil {
 				t.Errorf("%s, when there were keys: %v", f.name, err)
@@ -160,35 +184,20 @@ func faultSites(issuer string, faults []fault) string {
 	return "{\n\t{{.Globals}}" + integrations.String() + "\n}\n{{.Site}} {\n\tlog" + gates.String() + "\n}\n"
 }
 
-// unavailable tells whether the answer is 503 with a time to come back.
-func unavailable(c *caddy, r request) error {
-	a, err := c.send(r)
-	if err == nil {
-		err = a.isRefusal(503, "keys_unavailable")
-	}
-	if err != nil {
-		return err
-	}
-	if n, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || n < 1 || n > 60 {
-		return fmt.Errorf("Retry-After %q", a.header.Get("Retry-After"))
-	}
-	return nil
-}
-
-// recovers asks until the token gets in; until then every answer must be 503.
-func recovers(c *caddy, r request) error {
+// recovers asks until the token gets in; until then every answer must be a refusal.
+func recovers(c *caddy, f fault, token string) error {
 	ask := time.NewTicker(100 * time.Millisecond)
 	defer ask.Stop()
 	deadline := time.After(40 * time.Second)
 	for {
-		a, err := c.send(r)
+		a, err := c.send(request{path: f.name, token: token})
 		if err != nil {
 			return err
 		}
 		if a.status == 200 {
 			return a.isUser("sid1")
 		}
-		if err := a.isRefusal(503, "keys_unavailable"); err != nil {
+		if err := f.refusal(a); err != nil {
 			return err
 		}
 		select {

@@ -27,7 +27,7 @@ func TestFlama(t *testing.T) {
 	}
 	admit other {
 		preset flama
-		secret hex 0000000000000000000000000000000000000000000000000000000000000001
+		secret text {{.Other}}
 	}
 }
 {{.Site}} {
@@ -56,7 +56,7 @@ func TestFlama(t *testing.T) {
 	unpadded := hs256Token(claims, key)
 
 	u := newUpstream(t)
-	c := startCaddy(t, u, caddyfile, nil)
+	c := startCaddy(t, u, caddyfile, values{"Other": strings.Repeat("long", 16)})
 	for name, token := range map[string]string{"padded": padded, "unpadded": unpadded} {
 		c.wantUser(t, request{token: token}, "")
 		got := u.only(t).Header
@@ -80,7 +80,7 @@ func TestFlama(t *testing.T) {
 	c.wantRefusal(t, request{token: bob, path: "/deploy"}, 403, "rule")
 	c.wantRefusal(t, request{token: flamaToken(`{"data": {"id": "bob"}, "exp": 1}`, key)}, 401, "expired")
 
-	said := refusedConfig(t, strings.Replace(caddyfile, "\t\tinsecure_weak_secret\n", "", 1), nil)
+	said := refusedConfig(t, strings.Replace(caddyfile, "\t\tinsecure_weak_secret\n", "", 1), c.values)
 	if !strings.Contains(said, "insecure_weak_secret") {
 		t.Errorf("a weak secret without insecure_weak_secret: %s", said)
 	}

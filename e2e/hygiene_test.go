@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"io"
 	"net/http"
 	"strings"
@@ -72,7 +73,8 @@ func TestLogHygiene(t *testing.T) {
 
 	// Caddy's access log prints the query; the gate's own must not, nor the upstream see it.
 	u.take()
-	inQuery := sign(`{"sub":"query","iss":"local","aud":"api","exp":99999999998}`)
+	input := encoded(`{"typ":"at+jwt","alg":"HS256"}`, `{"sub":"query","iss":"local","aud":"api","exp":99999999998}`)
+	inQuery := input + "." + base64.RawURLEncoding.EncodeToString(hs256(input, []byte(secret)))
 	resp, err := c.client.Get(c.URL + "/q?a=1&access_token=" + inQuery + "&b=2")
 	if err != nil {
 		t.Fatal(err)
@@ -82,8 +84,8 @@ func TestLogHygiene(t *testing.T) {
 		t.Errorf("a token in the query: %s, the upstream got %s", resp.Status, got.URI)
 	}
 	for line := range strings.Lines(c.logs.String()) {
-		if strings.Contains(line, inQuery) && strings.Contains(line, `"logger":"admit`) || strings.Contains(line, "handlers.admit") && strings.Contains(line, inQuery) {
-			t.Errorf("the gate logged a token of the query: %s", line)
+		if strings.Contains(line, inQuery) && !strings.Contains(line, `"logger":"http.log.access`) {
+			t.Errorf("another log than Caddy's access log has the token of the query: %s", line)
 		}
 	}
 

@@ -59,7 +59,7 @@ func TestOIDCProvider(t *testing.T) {
 		})
 	}
 	token := p.token(t, grant{})
-	c.wantRefusal(t, request{token: confused(t, token, p.URL+providerKeys)}, 401, "unsupported_algorithm")
+	c.wantRefusal(t, request{token: confused(t, token, p.node+providerKeys)}, 401, "unsupported_algorithm")
 	c.wantRefusal(t, request{token: p.token(t, grant{group: "readers"}), path: "/admin/x"}, 403, "rule")
 	c.wantUser(t, request{token: p.token(t, grant{group: "readers"}), path: "/x"}, "readers-cli")
 	c.wantRefusal(t, request{}, 401, "missing_credential")

@@ -40,11 +40,13 @@ func startLoad(c *caddy, workers int, of ...expected) *load {
 	l := &load{stop: make(chan struct{})}
 	for worker := range workers {
 		l.done.Go(func() {
+			pace := time.NewTicker(2 * time.Millisecond) // leaves the other tests some time
+			defer pace.Stop()
 			for i := worker; ; i++ {
 				select {
 				case <-l.stop:
 					return
-				default:
+				case <-pace.C:
 					l.one(c, of[i%len(of)])
 				}
 			}
