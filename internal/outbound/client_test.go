@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -105,6 +106,7 @@ func TestGet(t *testing.T) {
 	redirect("/r4", "/r3")
 	redirect("/loop", "/loop")
 	redirect("/host", other.URL+"/?secret=1")
+	redirect("/name", strings.Replace(s.URL, "127.0.0.1", "localhost", 1)+"/ok?secret=1")
 	redirect("/scheme", strings.Replace(s.URL, "http:", "https:", 1)+"/ok?secret=1")
 	redirect("/file", "file:///etc/passwd")
 	redirect("/script", "javascript:alert(1)")
@@ -148,6 +150,7 @@ func TestGet(t *testing.T) {
 		{path: "/r4", wantErr: "more than 3 redirects"},
 		{path: "/loop", wantErr: "more than 3 redirects"},
 		{path: "/host", wantErr: "redirect to another origin"},
+		{path: "/name", wantErr: "redirect to another origin"},
 		{path: "/scheme", wantErr: "redirect to another origin"},
 		{path: "/file", wantErr: "redirect to another origin"},
 		{path: "/script", wantErr: "redirect to another origin"},
@@ -236,6 +239,20 @@ func TestGetTLS(t *testing.T) {
 	}
 	if _, err := NewClient(Options{CAs: []byte("no certificate")}); err == nil {
 		t.Error("roots without a certificate: no error")
+	}
+}
+
+func TestGetOldTLS(t *testing.T) {
+	for version, ok := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true} {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version}
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+		if _, err := newClient(t, Options{CAs: root}).Get(t.Context(), s.URL, "*/*"); (err == nil) != ok {
+			t.Errorf("%s: got error %v", tls.VersionName(version), err)
+		}
 	}
 }
 

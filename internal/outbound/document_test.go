@@ -356,6 +356,22 @@ func TestDocumentSingleFlight(t *testing.T) {
 	}
 }
 
+// A caller that looked before a fetch ended, and asks for one after that, causes
+// no second one.
+func TestDocumentLateCaller(t *testing.T) {
+	inBubble(t, func(b bench) {
+		b.want(1, 1)
+		if f, err := b.join(b.Now()); f != landed || err != nil {
+			b.Errorf("join: got %v, %v", f, err)
+		}
+		b.Add(time.Minute)
+		if f, err := b.rejoin(b.Now(), 0); f != nil || err != nil {
+			b.Errorf("rejoin: got %v, %v", f, err)
+		}
+		b.want(1, 1)
+	})
+}
+
 // A caller whose context has ended gets what is there, and no wait.
 func TestDocumentEndedContext(t *testing.T) {
 	inBubble(t, func(b bench) {
