@@ -62,6 +62,12 @@ func (c *checker) decide(r *request) (claims.Decision, error) {
 	if d.Reason != "" {
 		return d, nil
 	}
+	// A claim matcher on a rule sees who is being judged.
+	r.state.decision = d
+	r.state.decision.Verdict = claims.Anonymous
+	if d.Identity != nil {
+		r.state.decision.Verdict = claims.Allowed
+	}
 	var failed error
 	covers := func(n int) bool {
 		ok, err := c.scopes[n-1].covers(r.Request, r.canonical)
