@@ -1,10 +1,6 @@
 package jwt
 
-import (
-	"crypto"
-	_ "crypto/sha256" // the hashes of the algorithms
-	_ "crypto/sha512"
-)
+import "crypto"
 
 type family int
 

@@ -44,12 +44,11 @@ func (r *rules) algorithm(name claims.Value) *algorithm {
 }
 
 func (r *rules) typeAccepted(typ claims.Value) bool {
-	for _, accepted := range r.types {
-		if typ.Equal(accepted) || !typ.Exists() && accepted == "" {
-			return true
-		}
+	if !typ.Exists() {
+		return slices.Contains(r.types, "")
 	}
-	return typ.Exists() && slices.Contains(r.types, mediaType(typ.String()))
+	name := mediaType(typ.String())
+	return name != "" && slices.Contains(r.types, name)
 }
 
 // payload checks the claims that say whose token it is, whom it is for and when.
@@ -135,13 +134,16 @@ func (r *rules) issuedBy(iss, tid string) bool {
 }
 
 // keyAccepted reports whether a key may vouch for the issuer of these claims. Keys
-// that Entra ID publishes for several tenants say in "issuer" whose they are.
+// that Entra ID publishes for several tenants say in "issuer" whose they are: that
+// must be an accepted issuer, of the tenant that the token itself is from. It need
+// not be the very "iss", for the same keys sign tokens of both versions.
 func (r *rules) keyAccepted(k *key, s *claims.Set) bool {
 	if k.issuer == "" || r.Vendor != VendorEntra && !r.templates {
 		return true
 	}
-	tid := s.Get("tid").String()
-	return r.issuedBy(strings.ReplaceAll(k.issuer, tenantTemplate, tid), tid)
+	tid, iss := s.Get("tid").String(), s.Get("iss").String()
+	owner := strings.ReplaceAll(k.issuer, tenantTemplate, tid)
+	return guid.MatchString(tid) && strings.Contains(iss, tid) && strings.Contains(owner, tid) && r.issuedBy(owner, tid)
 }
 
 func (r *rules) audience(s *claims.Set) claims.Reason {

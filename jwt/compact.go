@@ -3,6 +3,7 @@ package jwt
 import (
 	"bytes"
 	"encoding/base64"
+	"strings"
 
 	"github.com/caddy-admit/admit/claims"
 )
@@ -28,38 +29,48 @@ type Token struct {
 // accepted is the verifier's business. It returns a [RejectedError] with the
 // reason malformed_token, or encrypted for the five parts of a JWE.
 func Parse(raw string) (*Token, error) {
-	if len(raw) > MaxTokenSize {
+	t := new(Token)
+	payload, reason := t.split(raw)
+	if reason != "" {
+		return nil, reject(reason)
+	}
+	var err error
+	if t.Claims, err = claims.Parse(payload); err != nil {
 		return nil, reject(claims.MalformedToken)
+	}
+	return t, nil
+}
+
+// split reads everything of a token but its payload, which it returns decoded.
+func (t *Token) split(raw string) (payload []byte, reason claims.Reason) {
+	if len(raw) > MaxTokenSize {
+		return nil, claims.MalformedToken
+	}
+	first, last := strings.IndexByte(raw, '.'), strings.LastIndexByte(raw, '.')
+	if dots := strings.Count(raw, "."); dots != 2 {
+		if dots == 4 {
+			return nil, claims.Encrypted
+		}
+		return nil, claims.MalformedToken
 	}
 	// One block for a copy of the text and what it decodes to.
 	block := make([]byte, len(raw), 2*len(raw))
 	copy(block, raw)
-	first := bytes.IndexByte(block, '.')
-	last := bytes.LastIndexByte(block, '.')
-	if dots := bytes.Count(block, []byte(".")); dots != 2 {
-		if dots == 4 {
-			return nil, reject(claims.Encrypted)
-		}
-		return nil, reject(claims.MalformedToken)
-	}
-	t := &Token{input: block[:last]}
-	var header, payload []byte
+	t.input = block[:last]
+	var header []byte
 	var ok [3]bool
 	rest := block[len(raw):]
 	header, rest, ok[0] = t.decode(rest, block[:first])
 	payload, rest, ok[1] = t.decode(rest, block[first+1:last])
 	t.signature, _, ok[2] = t.decode(rest, block[last+1:])
 	if ok != [3]bool{true, true, true} {
-		return nil, reject(claims.MalformedToken)
+		return nil, claims.MalformedToken
 	}
 	var err error
 	if t.header, err = claims.Parse(header); err != nil {
-		return nil, reject(claims.MalformedToken)
+		return nil, claims.MalformedToken
 	}
-	if t.Claims, err = claims.Parse(payload); err != nil {
-		return nil, reject(claims.MalformedToken)
-	}
-	return t, nil
+	return payload, ""
 }
 
 // strict refuses spare bits in the last character. It still skips line breaks,

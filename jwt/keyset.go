@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -85,6 +86,9 @@ func ParseKeyFile(data []byte) (*KeySet, error) {
 	if set, dropped, err := ParseKeySet(data); err == nil {
 		if len(dropped) > 0 {
 			return nil, fmt.Errorf("jwt: %s", dropped[0])
+		}
+		if set.Len() == 0 {
+			return nil, errors.New("jwt: JWK set without keys")
 		}
 		return set, nil
 	}
@@ -179,9 +183,14 @@ func parseJWK(raw []byte) (*key, error) {
 }
 
 func rawPublicKey(parsed jwk.Key) (crypto.PublicKey, error) {
-	switch parsed.(type) {
+	switch k := parsed.(type) {
 	case jwk.SymmetricKey:
 		return nil, errors.New("a shared secret does not belong in a key set")
+	case jwk.RSAPublicKey:
+		// Raw would cut off what does not fit an int.
+		if new(big.Int).SetBytes(k.E()).BitLen() > 31 {
+			return nil, errors.New("RSA key with an unusable exponent")
+		}
 	case jwk.RSAPrivateKey, jwk.ECDSAPrivateKey, jwk.OKPPrivateKey:
 		return nil, errors.New("a private key: give the public one")
 	}
