@@ -154,5 +154,22 @@ func (d *Discovery) Metadata(ctx context.Context) (*Metadata, error) {
 	return m, err
 }
 
+// JWKSURI returns where the issuer's keys are. A document that does not say so is
+// fetched again, at most once in 10 s: an issuer that is being set up should not
+// have to wait for the end of its document's life.
+func (d *Discovery) JWKSURI(ctx context.Context) (string, error) {
+	m, generation, err := d.document.Get(ctx)
+	if err == nil && m.JWKSURI == "" {
+		m, _, err = d.document.Refresh(ctx, generation)
+	}
+	if err != nil {
+		return "", err
+	}
+	if m.JWKSURI == "" {
+		return "", errors.New("oauth: discovery document names no jwks_uri")
+	}
+	return m.JWKSURI, nil
+}
+
 // Close ends a fetch that is running. After that there is no metadata.
 func (d *Discovery) Close() { d.document.Close() }

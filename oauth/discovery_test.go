@@ -204,10 +204,11 @@ func TestDiscovery(t *testing.T) {
 				})
 				return string(document)
 			})
-			var observed error
-			d := NewDiscovery(client, DiscoveryURL(s.URL), []string{s.URL}, tc.insecureHTTP, time.Now, func(err error) { observed = err })
+			outcome := make(chan error, 1)
+			d := NewDiscovery(client, DiscoveryURL(s.URL), []string{s.URL}, tc.insecureHTTP, time.Now, func(err error) { outcome <- err })
 			defer d.Close()
 			m, err := d.Metadata(t.Context())
+			observed := <-outcome
 			if tc.wantErr == "" {
 				if err != nil || observed != nil || m.JWKSURI != strings.Replace(tc.jwks, "BASE", s.URL, 1) {
 					t.Errorf("got %+v, %v, observed %v", m, err, observed)
@@ -237,6 +238,39 @@ func TestDiscoveryRecovers(t *testing.T) {
 	}
 	d.Close()
 	if _, err := d.Metadata(t.Context()); !errors.Is(err, outbound.ErrUnavailable) {
+		t.Errorf("after Close: got error %v", err)
+	}
+}
+
+// threat 22: keys that the document does not name yet are looked for again soon,
+// and not with every request.
+func TestDiscoveryJWKSURI(t *testing.T) {
+	var jwks string
+	fetches := 0
+	s, client := issuer(t, false, func(base string) string {
+		fetches++
+		return `{"issuer": "` + base + `", "jwks_uri": "` + jwks + `"}`
+	})
+	now := time.Unix(1_800_000_000, 0)
+	d := NewDiscovery(client, DiscoveryURL(s.URL), []string{s.URL}, false, func() time.Time { return now }, nil)
+	defer d.Close()
+	want := func(uri string, n int) {
+		t.Helper()
+		got, err := d.JWKSURI(t.Context())
+		if got != uri || (err == nil) != (uri != "") || fetches != n {
+			t.Errorf("got %q, %v and %d fetches, want %q and %d", got, err, fetches, uri, n)
+		}
+	}
+	want("", 1)
+	jwks = s.URL + "/jwks"
+	now = now.Add(9 * time.Second)
+	want("", 1)
+	now = now.Add(time.Second)
+	want(jwks, 2)
+	now = now.Add(time.Minute)
+	want(jwks, 2)
+	d.Close()
+	if _, err := d.JWKSURI(t.Context()); !errors.Is(err, outbound.ErrUnavailable) {
 		t.Errorf("after Close: got error %v", err)
 	}
 }
