@@ -59,10 +59,8 @@ func (h *Handler) provisionMatch(ctx caddy.Context, g *guard) error {
 	if len(h.MatcherSetsRaw) == 0 {
 		return nil
 	}
-	for _, set := range h.MatcherSetsRaw {
-		if _, ok := set["claim"]; ok {
-			return errors.New("match: a claim matcher sees nothing before the gate; use require in it, or the matcher after it")
-		}
+	if slices.ContainsFunc(h.MatcherSetsRaw, holdsClaimMatcher) {
+		return errors.New("match: a claim matcher sees nothing before the gate; use require in it, or the matcher after it")
 	}
 	match, err := loadScope(ctx, h, h.MatcherSetsRaw)
 	g.match = &match
@@ -151,6 +149,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	d := claims.Decision{Verdict: claims.Bypassed}
 	if !g.exempt(req, original.Path) {
 		if d, err = g.decide(req); err != nil {
+			s.decide(r, claims.Decision{})
 			return caddyhttp.Error(http.StatusInternalServerError, err)
 		}
 		s.decide(r, d)
@@ -159,7 +158,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !d.LetsIn() {
 		return g.refuse(w, req, &d)
 	}
-	g.headers.set(r, s)
+	if d.Verdict != claims.Bypassed {
+		g.headers.set(r, s)
+	}
 	g.hideQuery(r)
 	return next.ServeHTTP(w, r)
 }

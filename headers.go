@@ -199,6 +199,9 @@ func headerField(id *claims.Identity, field string) (string, bool) {
 			texts[i] = strings.NewReplacer("%", "%25", ",", "%2C").Replace(text)
 		}
 	}
+	if slices.ContainsFunc(texts, func(text string) bool { return text != textproto.TrimString(text) }) {
+		return "", false // upstream trims, so " ada" would be taken for ada
+	}
 	joined := strings.Join(texts, ",")
 	return joined, joined != "" && httpguts.ValidHeaderFieldValue(joined)
 }

@@ -3,7 +3,6 @@ package admit
 import (
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
@@ -47,12 +46,14 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 
 // Authenticate implements [caddyauth.Authenticator]. A credential that is
 // missing or refused is an answer; an error means that the check itself could
-// not be made. The user has the metadata integration and groups.
+// not be made. The user has no metadata: Caddy would make fixed placeholders of
+// it, which hide those of the gate and turn the list of groups into text.
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
 	s, original := stateOf(r), originalURL(r)
 	req := &request{Request: r, state: s, query: original.RawQuery, canonical: canonical(original)}
 	d, err := p.guard.decide(req)
 	if err != nil {
+		s.decide(r, claims.Decision{})
 		return caddyauth.User{}, false, err
 	}
 	s.decide(r, d)
@@ -61,13 +62,14 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 	case d.Reason == claims.KeysUnavailable:
 		return caddyauth.User{}, false, fmt.Errorf("admit: %s", d.Reason)
 	case !d.LetsIn():
-		p.guard.challenge(w.Header(), req, &d, unauthorized)
+		a := answerTo(&d)
+		if a.status == http.StatusForbidden {
+			a = unauthorized // Caddy makes a 401 of it, which needs a challenge
+		}
+		p.guard.challenge(w.Header(), req, &d, a)
 		return caddyauth.User{}, false, nil
 	}
-	return caddyauth.User{ID: d.Identity.User(), Metadata: map[string]string{
-		"integration": d.Identity.Integration(),
-		"groups":      strings.Join(d.Identity.Groups(), ","),
-	}}, true, nil
+	return caddyauth.User{ID: d.Identity.User()}, true, nil
 }
 
 // Interface guards.
