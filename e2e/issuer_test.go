@@ -1,9 +1,19 @@
 package e2e
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // oneIssuer is a site whose tokens come from one issuer by discovery.
@@ -65,6 +75,54 @@ func TestOIDCProvider(t *testing.T) {
 	c.wantRefusal(t, request{}, 401, "missing_credential")
 	if n := p.fetched(providerKeys); n != 1 {
 		t.Errorf("the JWKS was fetched %d times, want once", n)
+	}
+}
+
+// TestForeignKeys signs with a key that the token itself brings or points to.
+func TestForeignKeys(t *testing.T) {
+	t.Parallel()
+	z, attacker := startZitadel(t, ""), newFront(t, "")
+	c := startCaddy(t, newUpstream(t), oneIssuer, values{"Issuer": z.URL, "Config": "one"})
+	good := z.token(t)
+	c.wantUser(t, request{token: good}, "sid1")
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, claims, _ := parts(t, good)
+	var own struct{ Kid string }
+	if err := json.Unmarshal([]byte(header), &own); err != nil {
+		t.Fatal(err)
+	}
+	public, err := jose.JSONWebKey{Key: key.Public(), KeyID: own.Kid, Algorithm: "RS256", Use: "sig"}.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	attacker.setIssuer(http.HandlerFunc(says(`{"keys": [` + string(public) + `]}`)))
+	for name, members := range map[string]string{
+		"kid":     fmt.Sprintf(`"kid": %q`, own.Kid),
+		"jwk":     fmt.Sprintf(`"kid": %q, "jwk": %s`, own.Kid, public),
+		"only":    fmt.Sprintf(`"jwk": %s`, public),
+		"jku":     fmt.Sprintf(`"kid": %q, "jku": "%s/jku"`, own.Kid, attacker.URL),
+		"new kid": fmt.Sprintf(`"kid": "new", "jku": "%s/jku"`, attacker.URL),
+		"x5u":     fmt.Sprintf(`"kid": %q, "x5u": "%s/x5u"`, own.Kid, attacker.URL),
+		"crit":    fmt.Sprintf(`"kid": %q, "crit": ["jku"], "jku": "%s/jku"`, own.Kid, attacker.URL),
+		"url":     fmt.Sprintf(`"kid": "%s/kid"`, attacker.URL),
+		"path":    `"kid": "../../../../dev/null"`,
+	} {
+		input := encoded(`{"alg": "RS256", `+members+`}`, claims)
+		sum := sha256.Sum256([]byte(input))
+		signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := c.get(t, request{token: input + "." + base64.RawURLEncoding.EncodeToString(signature)})
+		if err := a.isRefusal(401, "bad_signature", "unknown_key", "critical_header"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := attacker.fetched("/jku") + attacker.fetched("/x5u") + attacker.fetched("/kid"); n != 0 {
+		t.Errorf("a URL in a token was fetched %d times", n)
 	}
 }
 
