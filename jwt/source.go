@@ -66,5 +66,8 @@ func (r *RemoteKeys) Refresh(ctx context.Context, seen uint64) (*KeySet, uint64,
 	return r.doc.Refresh(ctx, seen)
 }
 
+// Age returns the time since keys were last fetched with success, if they were.
+func (r *RemoteKeys) Age() (time.Duration, bool) { return r.doc.Age() }
+
 // Close ends a fetch that is running. The source gives no keys any more.
 func (r *RemoteKeys) Close() { r.doc.Close() }
