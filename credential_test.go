@@ -1,0 +1,68 @@
+package admit
+
+import (
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// threat 42: whatever a client sends, what is taken for a token is one text
+// without blanks from elsewhere, and taking it out of the query leaves the rest.
+func FuzzCredential(f *testing.F) {
+	for _, seed := range [][4]string{
+		{"Bearer abc", "", "", ""},
+		{"bearer  a.b.c", "x", "sid=a; sid=b", "token=a"},
+		{"Bearer", "", `sid="a b"`, "a=1&token=%61&b"},
+		{"Bearer a,b", "\t", "sid=a\x00", "tok%65n=a"},
+		{"Bearer\ta", "=", "sid", "token=a&token=b"},
+		{"Basic Zm9v", "..", "sid=;sid==", "token;token=%zz&to+ken=1"},
+		{" Bearer a", "a=", "a=b;sid=c", "&&token&&=&"},
+	} {
+		f.Add(seed[0], seed[1], seed[2], seed[3])
+	}
+	places := []place{
+		{Place: Place{Header: "Authorization", Scheme: "Bearer"}},
+		{Place: Place{Header: "X-Token"}},
+		{Place: Place{Query: "token"}},
+		{Place: Place{Cookie: "sid"}},
+	}
+	f.Fuzz(func(t *testing.T, authorization, header, cookie, query string) {
+		r := &http.Request{Method: "GET", Header: http.Header{
+			"Authorization": {authorization}, "X-Token": {header}, "Cookie": {cookie},
+		}}
+		for i := range places {
+			found, reason := findCredential(r, query, places[i:i+1])
+			checkCredential(t, &places[i], found, string(reason))
+		}
+		findCredential(r, query, places)
+		rest := withoutParameter(query, "token")
+		want, _ := url.ParseQuery(query)
+		got, _ := url.ParseQuery(rest)
+		if want.Del("token"); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q without token became %q", query, rest)
+		}
+	})
+}
+
+func checkCredential(t *testing.T, p *place, found credential, reason string) {
+	t.Helper()
+	switch {
+	case reason != "" && found.tokens != nil:
+		t.Errorf("%s: a token and a reason to refuse it", p.kind())
+	case (found.place == nil) != (found.tokens == nil) && reason == "":
+		t.Errorf("%s: a place without a token", p.kind())
+	}
+	for _, token := range found.tokens {
+		if token == "" || strings.ContainsFunc(token, func(c rune) bool { return c < ' ' || c > '~' }) {
+			t.Errorf("%s: token %q", p.kind(), token)
+		}
+		if p.Cookie == "" && strings.ContainsAny(token, " ,;\"") {
+			t.Errorf("%s: token %q", p.kind(), token)
+		}
+	}
+	if len(found.tokens) > maxSameCookies {
+		t.Errorf("%d tokens", len(found.tokens))
+	}
+}
