@@ -2,14 +2,12 @@ package admit
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-admit/admit/claims"
 )
@@ -60,24 +58,51 @@ type problem struct {
 	Reason string `json:"reason"`
 }
 
-// refuse writes the answer to a refusal.
+// refuse answers a refusal: by an error route of the site if one would, else
+// with a page for people and a problem for programs.
 func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) error {
 	a := answerTo(d)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("X-Content-Type-Options", "nosniff")
-	switch a.status {
-	case http.StatusServiceUnavailable:
+	g.origins.expose(h, r.Request)
+	if a.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", retryAfter)
-	default:
-		g.challenge(h, r, d, a)
 	}
-	body, err := json.Marshal(problem{http.StatusText(a.status), a.status, a.code, string(d.Reason)})
+	g.challenge(h, r, d, a)
+	if err := caddyhttp.Error(a.status, errors.New("admit: "+string(d.Reason))); g.leaves(r.Request, err) {
+		return err
+	}
+	if wantsPage(r.Request) {
+		p := pageFor(d, a.status)
+		p.Reason, p.RequestID = string(d.Reason), requestID(r.Request)
+		if a.status == http.StatusForbidden && d.Identity != nil {
+			p.User = d.Identity.User()
+		}
+		return g.look.Write(w, r.Request, a.status, p)
+	}
+	return writeProblem(w, r.Request, problem{http.StatusText(a.status), a.status, a.code, string(d.Reason)})
+}
+
+// leaves reports whether a refusal is left to Caddy's error routes.
+func (g *guard) leaves(r *http.Request, err error) bool {
+	switch g.errors {
+	case "direct":
+		return false
+	case "handle_errors":
+		return true
+	}
+	return handlesError(r, err)
+}
+
+func writeProblem(w http.ResponseWriter, r *http.Request, p problem) error {
+	body, err := json.Marshal(p)
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
-	w.WriteHeader(a.status)
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // a client that went away is no fault of ours
 	}
@@ -88,10 +113,13 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 // 403 has one only where another scope would help (RFC 6750 section 3.1).
 func (g *guard) challenge(h http.Header, r *request, d *claims.Decision, a answer) {
 	scope := ""
-	if a.code == "insufficient_scope" {
-		scope = scopeOf(d.Rule)
-	} else if a.status == http.StatusForbidden {
+	switch a.status {
+	case http.StatusServiceUnavailable:
 		return
+	case http.StatusForbidden:
+		if scope = scopeOf(d.Rule); scope == "" {
+			return
+		}
 	}
 	rest := ` realm=` + quote(g.realmOf(r.Request))
 	if a.code != "" {
@@ -99,6 +127,9 @@ func (g *guard) challenge(h http.Header, r *request, d *claims.Decision, a answe
 	}
 	if scope != "" {
 		rest += `, scope=` + quote(scope)
+	}
+	if url := g.resourceMetadata(r); url != "" {
+		rest += `, resource_metadata=` + quote(url)
 	}
 	for _, scheme := range g.schemes() {
 		h.Add("WWW-Authenticate", scheme+rest)
@@ -121,17 +152,26 @@ func (c *checker) schemes() (schemes []string) {
 }
 
 // scopeOf returns a scope that would satisfy a rule on scope or scp, "" for any
-// other rule: the first pattern that is a scope (RFC 6749 section 3.3).
+// other rule.
 func scopeOf(rule *claims.Rule) string {
+	if scopes := scopesOf(rule); len(scopes) > 0 {
+		return scopes[0]
+	}
+	return ""
+}
+
+// scopesOf returns the patterns of a rule on scope or scp that are scopes
+// (RFC 6749 section 3.3).
+func scopesOf(rule *claims.Rule) (scopes []string) {
 	if rule == nil || rule.Claim() != "scope" && rule.Claim() != "scp" {
-		return ""
+		return nil
 	}
 	for _, pattern := range rule.Patterns() {
 		if !strings.ContainsFunc(pattern, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' || c == '*' }) {
-			return pattern
+			scopes = append(scopes, pattern)
 		}
 	}
-	return ""
+	return scopes
 }
 
 // quote writes a quoted-string (RFC 9110 section 5.6.4) of visible ASCII.
@@ -149,41 +189,4 @@ func quote(text string) string {
 	}
 	out.WriteByte('"')
 	return out.String()
-}
-
-// logDecision writes the one log entry about a request: refusals at INFO, the
-// rest at DEBUG.
-func (g *guard) logDecision(r *request, d *claims.Decision) {
-	level, status := zapcore.DebugLevel, 0
-	if !d.LetsIn() {
-		level, status = zapcore.InfoLevel, answerTo(d).status
-	}
-	entry := g.log.Check(level, "decision")
-	if entry == nil {
-		return
-	}
-	fields := []zap.Field{
-		zap.String("verdict", string(d.Verdict)),
-		zap.Int("status", status),
-		zap.String("reason", string(d.Reason)),
-		zap.String("integration", d.Integration),
-		zap.String("credential", d.Credential),
-		zap.String("method", r.Method),
-		zap.String("host", r.Host),
-		zap.String("path", originalURL(r.Request).Path),
-	}
-	if d.Rule != nil {
-		fields = append(fields, zap.String("rule", d.Rule.String()))
-	}
-	if d.Identity != nil {
-		fields = append(fields, zap.String("user", d.Identity.User()))
-	}
-	if ip, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok {
-		fields = append(fields, zap.String("client_ip", ip))
-	}
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		id, _ := repl.GetString("http.request.uuid")
-		fields = append(fields, zap.String("request_id", id))
-	}
-	entry.Write(fields...)
 }

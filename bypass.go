@@ -64,10 +64,8 @@ func (b *bypass) covers(method, path string) bool {
 		slices.ContainsFunc(b.trees, func(tree string) bool { return strings.HasPrefix(path, tree) })
 }
 
-// onlyPaths reports whether one of the matcher sets consists of paths alone.
-func onlyPaths(raw []caddy.ModuleMap) bool {
-	return slices.ContainsFunc(raw, func(set caddy.ModuleMap) bool {
-		_, ok := set["path"]
-		return ok && len(set) == 1
-	})
+// pathAlone reports whether a matcher set looks at nothing but the path.
+func pathAlone(set caddy.ModuleMap) bool {
+	_, ok := set["path"]
+	return ok && len(set) == 1
 }

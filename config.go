@@ -1,6 +1,8 @@
 package admit
 
 import (
+	"slices"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -162,4 +164,20 @@ type HeaderUp struct {
 	// Claim and Patterns make a rule: the header is set only if it holds.
 	Claim    string   `json:"claim,omitempty"`
 	Patterns []string `json:"patterns,omitempty"`
+}
+
+// ReportOnly holds rules on trial. Without any, all rules of the gate are.
+type ReportOnly struct {
+	Require []Rule `json:"require,omitempty"`
+	Deny    []Rule `json:"deny,omitempty"`
+}
+
+// all reports whether the gate's own rules are on trial.
+func (t *ReportOnly) all() bool { return len(t.Require) == 0 && len(t.Deny) == 0 }
+
+func (t *ReportOnly) rules() []Rule {
+	if t == nil {
+		return nil
+	}
+	return slices.Concat(t.Require, t.Deny)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -17,6 +18,8 @@ type checker struct {
 	integrations []*integration
 	places       []place
 	rules        claims.Rules
+	trial        claims.Rules // rules that report and do not refuse
+	origins      origins
 	scopes       []scope // the matchers of rules: scope n of a rule is scopes[n-1]
 	optional     bool
 }
@@ -25,12 +28,13 @@ type checker struct {
 type scope struct {
 	matchers caddyhttp.MatcherSets
 	paths    bool // some set consists of paths alone
+	onlyPath bool // all sets do
 }
 
 // loadScope loads the matchers of the struct pointed to by module, whose field
 // MatcherSetsRaw is raw.
 func loadScope(ctx caddy.Context, module any, raw []caddy.ModuleMap) (scope, error) {
-	s := scope{paths: onlyPaths(raw)}
+	s := scope{paths: slices.ContainsFunc(raw, pathAlone), onlyPath: !slices.ContainsFunc(raw, func(set caddy.ModuleMap) bool { return !pathAlone(set) })}
 	loaded, err := ctx.LoadModule(module, "MatcherSetsRaw")
 	if err != nil {
 		return scope{}, err
@@ -62,36 +66,50 @@ func (c *checker) decide(r *request) (claims.Decision, error) {
 	if d.Reason != "" {
 		return d, nil
 	}
-	// A claim matcher on a rule sees who is being judged.
-	r.state.decision = d
-	r.state.decision.Verdict = claims.Anonymous
+	d.Verdict = claims.Anonymous
 	if d.Identity != nil {
-		r.state.decision.Verdict = claims.Allowed
+		d.Verdict = claims.Allowed
 	}
+	r.state.decision = d // a claim matcher on a rule sees who is being judged
 	var failed error
 	covers := func(n int) bool {
 		ok, err := c.scopes[n-1].covers(r.Request, r.canonical)
 		failed = errors.Join(failed, err)
 		return ok
 	}
-	if d.Identity == nil {
-		d.Verdict = claims.Anonymous
-		if !c.optional || c.rules.Demand(covers) {
-			d.Verdict, d.Reason = claims.Refused, claims.MissingCredential
-		}
-		return d, failed
+	if d.Identity == nil && !c.optional {
+		d.Verdict, d.Reason = claims.Refused, claims.MissingCredential
+		return d, nil
 	}
-	d.Verdict = claims.Allowed
-	if in := c.integration(d.Integration); in != nil {
-		d.Reason, d.Rule = in.rules.Judge(d.Identity, nil)
-	}
-	if d.Reason == "" {
-		d.Reason, d.Rule = c.rules.Judge(d.Identity, covers)
-	}
-	if d.Reason != "" {
+	if d.Reason, d.Rule = c.apply(&c.rules, &d, covers); d.Reason != "" {
 		d.Verdict = claims.Refused
+	} else if d.Reason, d.Rule = judge(&c.trial, d.Identity, covers); d.Reason != "" {
+		d.Verdict = claims.Trial
 	}
 	return d, failed
+}
+
+// apply judges by the rules of the integration, which hold at every gate, and by
+// those of this one.
+func (c *checker) apply(rules *claims.Rules, d *claims.Decision, covers func(int) bool) (claims.Reason, *claims.Rule) {
+	if in := c.integration(d.Integration); in != nil && d.Identity != nil {
+		if reason, rule := in.rules.Judge(d.Identity, nil); reason != "" {
+			return reason, rule
+		}
+	}
+	return judge(rules, d.Identity, covers)
+}
+
+// judge applies rules to an identity, or to nobody: then a rule that demands
+// something asks for a credential.
+func judge(rules *claims.Rules, id *claims.Identity, covers func(int) bool) (claims.Reason, *claims.Rule) {
+	switch {
+	case id != nil:
+		return rules.Judge(id, covers)
+	case rules.Demand(covers):
+		return claims.MissingCredential, nil
+	}
+	return "", nil
 }
 
 func (c *checker) integration(name string) *integration {
@@ -123,9 +141,10 @@ func (c *checker) authenticate(r *request) claims.Decision {
 		d := found.place.check(r.Context(), token)
 		d.Credential = found.place.kind()
 		if d.Reason == "" {
-			if found.place.Cookie != "" && crossOrigin(r.Request) {
+			if found.place.Cookie != "" && crossOrigin(r.Request) && !c.origins.trusts(r.Request) {
 				d.Verdict, d.Reason = claims.Refused, claims.CrossOrigin
 			}
+			r.state.token = token
 			return d
 		}
 		if i == 0 {

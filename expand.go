@@ -54,6 +54,13 @@ func (e *expander) fail(format string, args ...any) {
 	e.errs = append(e.errs, fmt.Errorf(format, args...))
 }
 
+// keep keeps an error, if it is one.
+func (e *expander) keep(err error) {
+	if err != nil {
+		e.errs = append(e.errs, err)
+	}
+}
+
 // check keeps an error that belongs to an option, if it is one.
 func (e *expander) check(option string, err error) {
 	if err != nil {

@@ -3,28 +3,36 @@ package admit
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/internal/page"
 )
 
 // guard is a [Handler] that is ready for requests.
 type guard struct {
 	checker
-	match   *scope // nil: all requests
-	bypass  []bypass
-	headers identityHeaders
-	realm   string
-	own     *integration // one written in the gate's block
-	log     *zap.Logger
+	match     *scope // nil: all requests
+	bypass    []bypass
+	headers   identityHeaders
+	forward   forwarding
+	realm     string
+	publicURL string // scheme and host, "" for those of the request
+	errors    string // how refusals are written, see Handler.Errors
+	look      *page.Look
+	resource  resource
+	own       *integration // one written in the gate's block
+	log       *zap.Logger
+
+	reached      sync.Map // what is known to be reachable, see reachable
+	reachedCount atomic.Int32
 }
 
 // Provision reads the configuration and finds the integrations. It makes no
@@ -33,26 +41,63 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	g := &guard{log: ctx.Logger()}
 	h.guard = g
 	e := newExpander()
-	if err := h.provisionIntegrations(ctx, g); err != nil {
-		e.errs = append(e.errs, err)
-	}
+	g.warnRules(h) // loading matchers empties their configuration
+	e.keep(h.provisionIntegrations(ctx, g))
 	g.places = joinPlaces(g.integrations)
 	g.optional = h.Optional
+	for i := range h.Bypass {
+		g.bypass = append(g.bypass, h.Bypass[i].read(e))
+	}
+	e.keep(h.provisionMatch(ctx, g))
+	h.provisionRules(ctx, e, g)
+	h.provisionAnswers(e, g)
+	h.provisionHeaders(e, g)
+	g.resource = readResource(&g.checker)
+	return e.err("admit")
+}
+
+// provisionAnswers reads what refusals look like.
+func (h *Handler) provisionAnswers(e *expander, g *guard) {
 	g.realm = e.text("realm", h.Realm)
+	g.look = readPages(e, h.Pages)
+	g.origins = readOrigins(e, h.Origins)
+	e.word("errors", h.Errors, "direct", "handle_errors")
+	g.errors = h.Errors
+	if h.PublicURL != "" {
+		origin, ok := serializeOrigin(strings.TrimSuffix(e.text("public_url", h.PublicURL), "/"))
+		if !ok {
+			e.fail("public_url %q: expected scheme and host as https://app.example.com", h.PublicURL)
+		}
+		g.publicURL = origin
+	}
+}
+
+// provisionHeaders reads what the upstream sees.
+func (h *Handler) provisionHeaders(e *expander, g *guard) {
 	g.headers = readHeaders(e, h.HeaderUp)
+	g.forward = readForward(e, h.Forward)
 	for _, p := range g.places {
 		if p.Header != "" && slices.Contains(g.headers.names, foldHeader(p.Header)) {
 			e.fail("header_up %s: clients send their credential in that header", p.Header)
 		}
 	}
-	for i := range h.Bypass {
-		g.bypass = append(g.bypass, h.Bypass[i].read(e))
+	name := g.forward.header
+	sent := func(p place) bool { return p.Header == name }
+	if name != "" && name != "Authorization" && !slices.ContainsFunc(g.places, sent) {
+		g.headers.names = append(g.headers.names, foldHeader(name))
 	}
-	if err := h.provisionMatch(ctx, g); err != nil {
-		e.errs = append(e.errs, err)
+}
+
+// provisionRules reads the rules. Those on trial are kept apart.
+func (h *Handler) provisionRules(ctx caddy.Context, e *expander, g *guard) {
+	rules := &g.rules
+	if trial := h.ReportOnly; trial != nil {
+		g.readRules(ctx, e, &g.trial, trial.Require, trial.Deny, nil)
+		if trial.all() {
+			rules = &g.trial
+		}
 	}
-	g.readRules(ctx, e, h.Require, h.Deny, h.Any)
-	return e.err("admit")
+	g.readRules(ctx, e, rules, h.Require, h.Deny, h.Any)
 }
 
 func (h *Handler) provisionMatch(ctx caddy.Context, g *guard) error {
@@ -68,12 +113,13 @@ func (h *Handler) provisionMatch(ctx caddy.Context, g *guard) error {
 }
 
 func (h *Handler) provisionIntegrations(ctx caddy.Context, g *guard) error {
+	loaded, err := ctx.App("admit")
+	if err != nil {
+		return err
+	}
+	app := loaded.(*App)
 	if h.Integration == nil {
-		app, err := ctx.App("admit")
-		if err != nil {
-			return err
-		}
-		g.integrations, err = app.(*App).named(h.Integrations)
+		g.integrations, err = app.named(h.Integrations)
 		return err
 	}
 	if len(h.Integrations) > 0 {
@@ -87,20 +133,21 @@ func (h *Handler) provisionIntegrations(ctx caddy.Context, g *guard) error {
 		return err
 	}
 	g.own, g.integrations = own, []*integration{own}
+	app.known.add(own)
 	return nil
 }
 
-// readRules reads rules and the matchers that narrow them.
-func (c *checker) readRules(ctx caddy.Context, e *expander, require, deny []Rule, anyOf []AnyRule) {
+// readRules reads rules into a list, and the matchers that narrow them.
+func (c *checker) readRules(ctx caddy.Context, e *expander, into *claims.Rules, require, deny []Rule, anyOf []AnyRule) {
 	for i := range require {
 		r := &require[i]
 		rule := r.read(e, false)
-		c.rules.Require = append(c.rules.Require, claims.ScopedRule{Rule: rule, Scope: c.scope(ctx, e, r, r.MatcherSetsRaw)})
+		into.Require = append(into.Require, claims.ScopedRule{Rule: rule, Scope: c.scope(ctx, e, r, r.MatcherSetsRaw)})
 	}
 	for i := range deny {
 		r := &deny[i]
 		rule := r.read(e, true)
-		c.rules.Deny = append(c.rules.Deny, claims.ScopedRule{Rule: rule, Scope: c.scope(ctx, e, r, r.MatcherSetsRaw)})
+		into.Deny = append(into.Deny, claims.ScopedRule{Rule: rule, Scope: c.scope(ctx, e, r, r.MatcherSetsRaw)})
 	}
 	for i := range anyOf {
 		var lines []claims.Rule
@@ -109,7 +156,7 @@ func (c *checker) readRules(ctx caddy.Context, e *expander, require, deny []Rule
 		}
 		rule, err := claims.NewAnyRule(lines, c.scope(ctx, e, &anyOf[i], anyOf[i].MatcherSetsRaw))
 		e.check("any", err)
-		c.rules.Any = append(c.rules.Any, rule)
+		into.Any = append(into.Any, rule)
 	}
 }
 
@@ -130,83 +177,6 @@ func (h *Handler) Cleanup() error {
 		h.guard.own.release()
 	}
 	return nil
-}
-
-// ServeHTTP decides about the request and answers it, or goes on.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	g := h.guard
-	s := stateOf(r)
-	g.headers.strip(r, s)
-	original := originalURL(r)
-	req := &request{Request: r, state: s, query: original.RawQuery, canonical: canonical(original)}
-	covered, err := g.covers(req)
-	if err != nil {
-		return caddyhttp.Error(http.StatusInternalServerError, err)
-	}
-	if !covered {
-		return next.ServeHTTP(w, r)
-	}
-	d := claims.Decision{Verdict: claims.Bypassed}
-	if !g.exempt(req, original.Path) {
-		if d, err = g.decide(req); err != nil {
-			s.decide(r, claims.Decision{})
-			return caddyhttp.Error(http.StatusInternalServerError, err)
-		}
-		s.decide(r, d)
-	}
-	g.logDecision(req, &d)
-	if !d.LetsIn() {
-		return g.refuse(w, req, &d)
-	}
-	if d.Verdict != claims.Bypassed {
-		g.headers.set(r, s)
-	}
-	g.hideQuery(r)
-	return next.ServeHTTP(w, r)
-}
-
-// covers reports whether the gate protects the request.
-func (g *guard) covers(r *request) (bool, error) {
-	if g.match == nil {
-		return true, nil
-	}
-	return g.match.covers(r.Request, r.canonical)
-}
-
-// exempt reports whether the request is not checked at all.
-func (g *guard) exempt(r *request, path string) bool {
-	return r.canonical && slices.ContainsFunc(g.bypass, func(b bypass) bool { return b.covers(r.Method, path) })
-}
-
-// originalURL returns the URL that the client asked for, whatever has rewritten
-// it since.
-func originalURL(r *http.Request) *url.URL {
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
-		return original.URL
-	}
-	return r.URL
-}
-
-// hideQuery takes tokens out of the URL, for the application and its logs.
-func (g *guard) hideQuery(r *http.Request) {
-	for i := range g.places {
-		if name := g.places[i].Query; name != "" && r.URL.RawQuery != "" {
-			r.URL.RawQuery = withoutParameter(r.URL.RawQuery, name)
-			r.RequestURI = r.URL.RequestURI()
-		}
-	}
-}
-
-// realmOf returns the realm of challenges: the one that was configured, or the
-// host that the client asked for.
-func (g *guard) realmOf(r *http.Request) string {
-	if g.realm != "" {
-		return g.realm
-	}
-	if host, _, err := net.SplitHostPort(r.Host); err == nil {
-		return host
-	}
-	return r.Host
 }
 
 // Interface guards.

@@ -30,7 +30,9 @@ type integration struct {
 	verifier *jwt.Verifier
 	mapping  *claims.Mapping
 	rules    claims.Rules
-	pooled   *pooledKeys // keys that outlive a reload, nil for keys given by hand
+	server   string       // the issuer that clients find by discovery, if it is one
+	poolKey  string       // of keys that outlive a reload, "" when they were given back
+	fetched  *fetchedKeys // those keys, nil for keys given by hand
 }
 
 // provision makes an integration of its configuration. It makes no network call.
@@ -49,6 +51,9 @@ func (c *Integration) provision(name string, log *zap.Logger) (*integration, err
 	if err := e.err("integration " + name); err != nil {
 		return nil, err
 	}
+	if keys.Discovery != "" && !strings.Contains(policy.Issuers[0], "{") {
+		in.server = policy.Issuers[0]
+	}
 	source, err := keys.source(in)
 	if err != nil {
 		return nil, err
@@ -63,8 +68,13 @@ func (c *Integration) provision(name string, log *zap.Logger) (*integration, err
 
 // release gives back what provision took. It may be called more than once.
 func (in *integration) release() {
-	in.pooled.release()
-	in.pooled = nil
+	if in.poolKey == "" {
+		return
+	}
+	if _, err := keyPool.Delete(in.poolKey); err != nil {
+		log().Error("releasing keys", zap.Error(err))
+	}
+	in.poolKey = ""
 }
 
 // warn says at load what an operator switched off or may not know.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -172,23 +171,8 @@ func (o *keyOrigin) source(in *integration) (jwt.KeySource, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.pooled = &pooledKeys{key: key, keys: value.(*fetchedKeys)}
-	return in.pooled.keys.remote, nil
-}
-
-// pooledKeys is one use of keys in the pool.
-type pooledKeys struct {
-	key  string
-	keys *fetchedKeys
-}
-
-func (p *pooledKeys) release() {
-	if p == nil {
-		return
-	}
-	if _, err := keyPool.Delete(p.key); err != nil {
-		log().Error("releasing keys", zap.Error(err))
-	}
+	in.poolKey, in.fetched = key, value.(*fetchedKeys)
+	return in.fetched.remote, nil
 }
 
 // fetchedKeys are the keys of one issuer, with what fetches them.
@@ -196,6 +180,8 @@ type fetchedKeys struct {
 	client    *outbound.Client
 	discovery *oauth.Discovery // nil for a JWKS given by hand
 	remote    *jwt.RemoteKeys
+
+	fetches fetches
 
 	mu      sync.Mutex
 	dropped []string // what was warned of last
@@ -212,20 +198,12 @@ func (o *keyOrigin) fetched() (*fetchedKeys, error) {
 	if o.JWKS == "" {
 		where = zap.String("issuer", o.Issuers[0])
 		f.discovery = oauth.NewDiscovery(client, o.Discovery, o.Issuers, o.InsecureHTTP, time.Now, nil)
-		locate = func(ctx context.Context) (string, error) {
-			meta, err := f.discovery.Metadata(ctx)
-			if err == nil && meta.JWKSURI == "" {
-				err = errors.New("discovery document names no jwks_uri")
-			}
-			if err != nil {
-				return "", err
-			}
-			return meta.JWKSURI, nil
-		}
+		locate = f.discovery.JWKSURI
 	}
 	f.remote = jwt.NewRemoteKeys(jwt.Remote{
 		Client: client, Locate: locate, Now: time.Now,
 		Fetched: func(err error) {
+			f.fetches.count(err)
 			if err != nil {
 				log().Warn("keys could not be fetched; the last good ones are used for at most a day", where, zap.Error(err))
 				return

@@ -23,7 +23,9 @@ type App struct {
 	// Integrations by name: 1 to 32 of a-z, 0-9, "_" and "-".
 	Integrations map[string]*Integration `json:"integrations,omitempty"`
 
+	ctx   caddy.Context
 	ready map[string]*integration
+	known *keyCollector // of all integrations, those of gates too
 }
 
 // CaddyModule returns the Caddy module information.
@@ -34,7 +36,9 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision reads the integrations. It makes no network call, so that Caddy
 // starts while an issuer is down.
 func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
 	a.ready = make(map[string]*integration)
+	a.known = &keyCollector{integrations: make(map[string]*integration)}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(a.Integrations)) {
 		in, err := a.provision(name, ctx)
@@ -43,7 +47,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 			continue
 		}
 		a.ready[name] = in
+		a.known.add(in)
 	}
+	errs = append(errs, registerMetrics(ctx, a.known))
 	return errors.Join(errs...)
 }
 
@@ -83,8 +89,12 @@ func (a *App) named(names []string) ([]*integration, error) {
 	return found, nil
 }
 
-// Start implements [caddy.App]. Keys are fetched when the first token asks.
-func (a *App) Start() error { return nil }
+// Start implements [caddy.App]. It fetches nothing: keys are for the first token
+// to ask for.
+func (a *App) Start() error {
+	warnOpen(a.ctx, a.ctx.Logger())
+	return nil
+}
 
 // Stop implements [caddy.App].
 func (a *App) Stop() error { return nil }
@@ -123,8 +133,24 @@ type Handler struct {
 	Any []AnyRule `json:"any,omitempty"`
 	// HeaderUp lists identity headers for the upstream.
 	HeaderUp []HeaderUp `json:"header_up,omitempty"`
+	// ReportOnly puts rules on trial: they are logged and counted, and refuse
+	// nobody. Empty: all rules of this gate.
+	ReportOnly *ReportOnly `json:"report_only,omitempty"`
+	// Forward says which credential the upstream sees.
+	Forward *Forward `json:"forward,omitempty"`
+	// Origins lists other origins whose scripts may call, or "*".
+	Origins []string `json:"origins,omitempty"`
+	// PublicURL is the scheme and host that browsers use. Default: the request's
+	// host, https if TLS or a trusted proxy says so.
+	PublicURL string `json:"public_url,omitempty"`
 	// Realm is named in challenges. Default: the site's host.
 	Realm string `json:"realm,omitempty"`
+	// Errors is "direct" (refusals are written by the gate), "handle_errors" (left
+	// to Caddy's error routes), or empty: whether such a route would answer is
+	// found out.
+	Errors string `json:"errors,omitempty"`
+	// Pages is the look of the gate's own pages.
+	Pages *Pages `json:"pages,omitempty"`
 
 	guard *guard
 }

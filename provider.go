@@ -40,7 +40,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	}
 	p.guard.places = joinPlaces(p.guard.integrations)
 	e := newExpander()
-	p.guard.readRules(ctx, e, p.Require, p.Deny, p.Any)
+	p.guard.readRules(ctx, e, &p.guard.rules, p.Require, p.Deny, p.Any)
 	return e.err("admit")
 }
 
@@ -58,6 +58,7 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 	}
 	s.decide(r, d)
 	p.guard.logDecision(req, &d)
+	countDecision(&d)
 	switch {
 	case d.Reason == claims.KeysUnavailable:
 		return caddyauth.User{}, false, fmt.Errorf("admit: %s", d.Reason)

@@ -18,6 +18,7 @@ const stateKey = "admit"
 // decision whole, so that two identities never mix.
 type state struct {
 	decision claims.Decision
+	token    string // the one that was accepted, if the client sent one
 	// headers are the identity headers that gates have set.
 	headers []string
 }

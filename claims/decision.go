@@ -13,6 +13,7 @@ const (
 	Allowed   Verdict = "allowed"
 	Anonymous Verdict = "anonymous" // let in without an identity
 	Bypassed  Verdict = "bypassed"  // not checked at all
+	Trial     Verdict = "trial"     // let in, though a rule on trial would refuse
 	Refused   Verdict = "refused"
 )
 
@@ -20,7 +21,7 @@ const (
 // the metrics and the headers all read this value and nothing else.
 type Decision struct {
 	Verdict Verdict
-	// Reason says why a request was refused; it is empty otherwise.
+	// Reason says why a request was refused, or would be; it is empty otherwise.
 	Reason Reason
 	// Rule is the rule that decided, where one did.
 	Rule *Rule
@@ -35,7 +36,7 @@ type Decision struct {
 
 // LetsIn reports whether the request may go on.
 func (d *Decision) LetsIn() bool {
-	return d.Verdict == Allowed || d.Verdict == Anonymous || d.Verdict == Bypassed
+	return d.Verdict == Allowed || d.Verdict == Trial || d.Verdict == Anonymous || d.Verdict == Bypassed
 }
 
 // Rules are the rules of a gate, or those that an integration brings along.

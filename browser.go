@@ -1,0 +1,36 @@
+package admit
+
+import (
+	"net/http"
+	"strings"
+)
+
+// wantsPage reports whether the answer is for somebody's eyes: a navigation, be
+// it a link, a typed address or a form. Everything else is a program, also a
+// script in a page, and gets JSON.
+func wantsPage(r *http.Request) bool {
+	if r.Header.Get("Upgrade") != "" {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	if r.Header.Get("X-Requested-With") != "" {
+		return false
+	}
+	for _, line := range r.Header["Accept"] {
+		if strings.Contains(strings.ToLower(line), "text/html") {
+			return true
+		}
+	}
+	return false
+}
+
+// publicScheme returns the scheme that browsers use: https if this connection is
+// TLS, or if a proxy that Caddy trusts says so.
+func publicScheme(r *http.Request, trusted bool) string {
+	if r.TLS != nil || trusted && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+		return "https"
+	}
+	return "http"
+}

@@ -1,0 +1,101 @@
+package admit
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Forward says which credential the upstream sees.
+type Forward struct {
+	// What is "client" (default: a token stays where the client put it, but for
+	// the query), "none", or "token": the token itself in Header.
+	What string `json:"what,omitempty"`
+	// Header is where a token goes. Default: Authorization, after "Bearer".
+	Header string `json:"header,omitempty"`
+}
+
+// forwarding is a [Forward] that is ready.
+type forwarding struct {
+	what   string
+	header string
+}
+
+func readForward(e *expander, f *Forward) forwarding {
+	if f == nil {
+		return forwarding{what: "client"}
+	}
+	e.word("forward", f.What, "client", "none", "token")
+	out := forwarding{what: f.What, header: textproto.CanonicalMIMEHeaderKey(f.Header)}
+	switch {
+	case f.What == "":
+		e.fail("forward: expected client, none or token")
+	case f.What != "token" && f.Header != "":
+		e.fail("forward %s: takes no header", f.What)
+	case f.Header != "" && (!httpguts.ValidHeaderFieldName(f.Header) || reservedHeader(out.header) && out.header != "Authorization"):
+		e.fail("forward token %q: not the name of a header for a token", f.Header)
+	}
+	return out
+}
+
+// forward gives the upstream the credential that it is to see.
+func (g *guard) forwardCredential(r *http.Request, s *state) {
+	g.hideQuery(r)
+	if g.forward.what == "client" {
+		return
+	}
+	for i := range g.places {
+		g.places[i].remove(r)
+	}
+	if g.forward.what != "token" || s.token == "" {
+		return
+	}
+	switch g.forward.header {
+	case "", "Authorization":
+		r.Header["Authorization"] = []string{"Bearer " + s.token}
+	default:
+		r.Header[g.forward.header] = []string{s.token}
+		s.headers = append(s.headers, g.forward.header)
+	}
+}
+
+// remove takes the credential of this place out of a request. What is not a
+// credential of ours, another scheme or another cookie, stays as it is.
+func (p *place) remove(r *http.Request) {
+	switch {
+	case p.Header != "":
+		if _, there, _ := p.inHeader(r.Header); there {
+			delete(r.Header, p.Header)
+		}
+	case p.Cookie != "":
+		removeCookie(r, p.Cookie)
+	}
+}
+
+// removeCookie takes the cookies of a name out and leaves the others byte for byte.
+func removeCookie(r *http.Request, name string) {
+	lines := r.Header["Cookie"]
+	if len(lines) == 0 {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		var pairs []string
+		for pair := range strings.SplitSeq(line, ";") {
+			key, _, _ := strings.Cut(pair, "=")
+			if textproto.TrimString(key) != name {
+				pairs = append(pairs, pair)
+			}
+		}
+		if line = textproto.TrimString(strings.Join(pairs, ";")); line != "" {
+			kept = append(kept, line)
+		}
+	}
+	if len(kept) == 0 {
+		delete(r.Header, "Cookie")
+		return
+	}
+	r.Header["Cookie"] = kept
+}

@@ -1,0 +1,91 @@
+package admit
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// decisions counts what gates decided. It outlives a reload, as a counter should.
+// Its labels hold configured names and reason codes only.
+var decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Namespace: "admit", Name: "decisions_total", Help: "Decisions of the gates.",
+}, []string{"integration", "verdict", "reason"})
+
+// keyMetrics describes what is known of fetched keys, at the time it is asked.
+var (
+	fetchesDesc = prometheus.NewDesc("admit_key_fetches_total", "Fetches of key sets.", []string{"integration", "outcome"}, nil)
+	keysAgeDesc = prometheus.NewDesc("admit_keys_age_seconds", "Time since the keys were last fetched with success.", []string{"integration"}, nil)
+)
+
+// fetches counts the fetches of one key set.
+type fetches struct{ succeeded, failed atomic.Uint64 }
+
+func (f *fetches) count(err error) {
+	if err != nil {
+		f.failed.Add(1)
+		return
+	}
+	f.succeeded.Add(1)
+}
+
+// registerMetrics makes the metrics known to the registry of this configuration.
+func registerMetrics(ctx caddy.Context, keys *keyCollector) error {
+	registry := ctx.GetMetricsRegistry()
+	if registry == nil {
+		return nil
+	}
+	for _, c := range []prometheus.Collector{decisions, keys} {
+		var known prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &known) {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyCollector tells of the fetched keys of the integrations of one configuration.
+type keyCollector struct {
+	mu           sync.Mutex
+	integrations map[string]*integration
+}
+
+func (k *keyCollector) add(in *integration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.integrations[in.name] = in
+}
+
+// Describe implements [prometheus.Collector].
+func (k *keyCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- fetchesDesc
+	ch <- keysAgeDesc
+}
+
+// Collect implements [prometheus.Collector].
+func (k *keyCollector) Collect(ch chan<- prometheus.Metric) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name, in := range k.integrations {
+		if in.fetched == nil {
+			continue
+		}
+		for outcome, n := range map[string]uint64{"success": in.fetched.fetches.succeeded.Load(), "failure": in.fetched.fetches.failed.Load()} {
+			ch <- prometheus.MustNewConstMetric(fetchesDesc, prometheus.CounterValue, float64(n), name, outcome)
+		}
+		if age, ok := in.fetched.remote.Age(); ok {
+			ch <- prometheus.MustNewConstMetric(keysAgeDesc, prometheus.GaugeValue, age.Round(time.Second).Seconds(), name)
+		}
+	}
+}
+
+// countDecision counts a decision.
+func countDecision(d *claims.Decision) {
+	decisions.WithLabelValues(d.Integration, string(d.Verdict), string(d.Reason)).Inc()
+}

@@ -1,0 +1,100 @@
+package admit
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+// warnRules says at load which rules may not mean what they say.
+func (g *guard) warnRules(h *Handler) {
+	if len(g.integrations) > 1 && !h.tellsIntegrations() {
+		for _, r := range slices.Concat(h.Require, h.Deny) {
+			if slices.Contains([]string{"user", "sub", "email", "groups"}, r.Claim) {
+				g.log.Warn("several integrations may call different people the same: a rule on integration tells them apart",
+					zap.String("rule on", r.Claim), zap.Strings("integrations", h.Integrations))
+				break
+			}
+		}
+	}
+	for _, raw := range h.matchers() {
+		for _, path := range openRoots(raw) {
+			g.log.Warn("a named matcher covers what is below a path but not the path itself: add it, if it is to be covered",
+				zap.String("matches", path), zap.String("open", strings.TrimSuffix(path, "/*")))
+		}
+	}
+}
+
+func (h *Handler) tellsIntegrations() bool {
+	onIntegration := func(r Rule) bool { return r.Claim == "integration" }
+	return slices.ContainsFunc(h.Require, onIntegration) || slices.ContainsFunc(h.Deny, onIntegration) ||
+		slices.ContainsFunc(h.Any, func(a AnyRule) bool { return slices.ContainsFunc(a.Require, onIntegration) })
+}
+
+// matchers lists the matchers of the gate and its rules.
+func (h *Handler) matchers() [][]caddy.ModuleMap {
+	all := [][]caddy.ModuleMap{h.MatcherSetsRaw}
+	for _, r := range slices.Concat(h.Require, h.Deny, h.ReportOnly.rules()) {
+		all = append(all, r.MatcherSetsRaw)
+	}
+	for _, a := range h.Any {
+		all = append(all, a.MatcherSetsRaw)
+	}
+	return all
+}
+
+// openRoots returns the paths of a matcher that cover a subtree without its root.
+func openRoots(raw []caddy.ModuleMap) (open []string) {
+	for _, set := range raw {
+		var paths []string
+		if json.Unmarshal(set["path"], &paths) != nil {
+			continue
+		}
+		for _, path := range paths {
+			root, subtree := strings.CutSuffix(path, "/*")
+			if subtree && root != "" && !slices.Contains(paths, root) && !slices.Contains(paths, root+"*") {
+				open = append(open, path)
+			}
+		}
+	}
+	return open
+}
+
+// warnOpen says at start which sites have a gate whose matcher looks at more than
+// the path, and none without a matcher: a client may choose not to match.
+func warnOpen(ctx caddy.Context, log *zap.Logger) {
+	app, err := ctx.AppIfConfigured("http")
+	if err != nil {
+		return // gates without an http app protect nothing
+	}
+	for _, server := range app.(*caddyhttp.App).Servers {
+		for _, route := range server.Routes {
+			gates := gatesOf(caddyhttp.RouteList{route})
+			bare := slices.ContainsFunc(gates, func(g *guard) bool { return g.match == nil })
+			narrow := slices.ContainsFunc(gates, func(g *guard) bool { return g.match != nil && !g.match.onlyPath })
+			if narrow && !bare {
+				log.Warn("a gate of this site tells requests apart by more than the path, and no other covers the rest: what its matcher leaves out is open to anybody",
+					zap.String("site", route.MatcherSets.String()))
+			}
+		}
+	}
+}
+
+// gatesOf lists the gates in routes, however deep.
+func gatesOf(routes caddyhttp.RouteList) (gates []*guard) {
+	for _, route := range routes {
+		for _, handler := range route.Handlers {
+			switch h := handler.(type) {
+			case *Handler:
+				gates = append(gates, h.guard)
+			case *caddyhttp.Subroute:
+				gates = append(gates, gatesOf(h.Routes)...)
+			}
+		}
+	}
+	return gates
+}
