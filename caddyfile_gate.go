@@ -22,17 +22,39 @@ type gate struct {
 // gateOptions are the options of a gate. Its block may hold integrationOptions
 // beside them, and where a word is in both, the gate's is meant.
 var gateOptions = table[gate]{
-	"optional":  flag(func(g *gate) *bool { return &g.Optional }),
-	"bypass":    {usage: "[<METHOD>...] <path>...", repeats: true, read: readBypass},
-	"any":       {usage: "[<matcher>] {", repeats: true, read: readAny},
-	"header_up": {usage: "<Header> <value> [<claim> <pattern>...]", repeats: true, read: readHeaderUp},
-	"realm":     text("<text>", func(g *gate) *string { return &g.Realm }),
+	"optional":    flag(func(g *gate) *bool { return &g.Optional }),
+	"bypass":      {usage: "[<METHOD>...] <path>...", repeats: true, read: readBypass},
+	"any":         {usage: "[<matcher>] {", repeats: true, read: readAny},
+	"report_only": {usage: "[{]", read: readReportOnly},
+	"header_up":   {usage: "<Header> <value> [<claim> <pattern>...]", repeats: true, read: readHeaderUp},
+	"forward":     {usage: "client|none|token [<Header>]", read: readForwardLine},
+	"origins":     list("<origin>... | *", func(g *gate) *[]string { return &g.Origins }),
+	"public_url":  text("<url>", func(g *gate) *string { return &g.PublicURL }),
+	"realm":       text("<text>", func(g *gate) *string { return &g.Realm }),
+	"errors":      word("direct|handle_errors", func(g *gate) *string { return &g.Errors }),
+	"pages": {usage: "{", read: func(o option, g *gate) error {
+		g.Pages = new(Pages)
+		return pagesOptions.read(o.lines(), g.Pages)
+	}},
+	"require": ruleOptions["require"],
+	"deny":    ruleOptions["deny"],
+}
+
+// ruleOptions are rules that a matcher may narrow.
+var ruleOptions = table[gate]{
 	"require": {usage: "[<matcher>] <claim> <pattern>...", repeats: true, read: func(o option, g *gate) error {
 		return g.appendRule(o, &g.Require)
 	}},
 	"deny": {usage: "[<matcher>] <claim> <pattern>...", repeats: true, read: func(o option, g *gate) error {
 		return g.appendRule(o, &g.Deny)
 	}},
+}
+
+// pagesOptions are the lines of a pages block.
+var pagesOptions = table[Pages]{
+	"title":      text("<text>", func(p *Pages) *string { return &p.Title }),
+	"logo":       text("<file>", func(p *Pages) *string { return &p.Logo }),
+	"stylesheet": text("<file>", func(p *Pages) *string { return &p.Stylesheet }),
 }
 
 // anyOptions are the lines of an any block.
@@ -104,6 +126,28 @@ func readAny(o option, g *gate) error {
 		return err
 	}
 	g.Any = append(g.Any, rule)
+	return nil
+}
+
+func readReportOnly(o option, g *gate) error {
+	trial := gate{helper: g.helper}
+	if err := ruleOptions.read(o.lines(), &trial); err != nil {
+		return err
+	}
+	g.ReportOnly = &ReportOnly{Require: trial.Require, Deny: trial.Deny}
+	return nil
+}
+
+func readForwardLine(o option, g *gate) error {
+	g.Forward = &Forward{What: o.args[0]}
+	if !slices.Contains([]string{"client", "none", "token"}, o.args[0]) {
+		return o.Errf("forward %q: expected client, none or token", o.args[0])
+	}
+	if len(o.args) == 2 {
+		if g.Forward.Header = o.args[1]; o.args[0] != "token" || !isToken(o.args[1]) {
+			return o.Errf("forward %s %q: expected a header name, and only after token", o.args[0], o.args[1])
+		}
+	}
 	return nil
 }
 

@@ -67,7 +67,7 @@ func (o option) hasMatcher() bool {
 // check compares the option with its usage: how many arguments, a block or none.
 // It shows no argument, because one may be a secret.
 func (o option) check(usage string) error {
-	form := strings.TrimSpace(o.word + " " + strings.ReplaceAll(usage, "{", "{ … }"))
+	form := strings.TrimSpace(o.word + " " + strings.NewReplacer("[{]", "[{ … }]", "{", "{ … }").Replace(usage))
 	least, most, block := shape(usage)
 	given := len(o.args)
 	if strings.HasPrefix(usage, "[<matcher>]") && o.hasMatcher() {
@@ -80,20 +80,20 @@ func (o option) check(usage string) error {
 		return o.Errf("%s: an argument is empty: expected \"%s\"", o.word, form)
 	case o.block && !block:
 		return o.Errf("%s takes no block: expected \"%s\"", o.word, form)
-	case block && len(o.lines()) == 0:
+	case block && len(o.lines()) == 0 && (o.block || !strings.HasSuffix(usage, "[{]")):
 		return o.Errf("%s: expected a block that is not empty: \"%s\"", o.word, form)
 	}
 	return nil
 }
 
 // shape reads a usage such as "<name> [<scheme>]": how many arguments it means,
-// not counting a matcher, and whether a block follows. Alternatives after a lone
+// not counting a matcher, and whether a block follows, or with "[{]" may follow. Alternatives after a lone
 // "|" count for nothing, so the longest stands first.
 func shape(usage string) (least, most int, block bool) {
 	const unlimited = 1 << 30
 	depth := 0 // of square brackets
 	for word := range strings.FieldsSeq(strings.TrimPrefix(usage, "[<matcher>]")) {
-		if word == "{" {
+		if word == "{" || word == "[{]" {
 			return least, most, true
 		}
 		if word == "|" {

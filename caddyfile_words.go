@@ -12,7 +12,7 @@ var notYet = []string{
 	"api_key", "api_key_claim", "basic", "client_credentials", "from basic", "from session",
 	"introspection", "login", "preset github", "session", "tokens", "user", "userinfo", "users",
 	// Gates.
-	"assertion", "endpoints", "errors", "forward", "origins", "pages", "public_url", "report_only",
+	"assertion", "endpoints", "forward access_token", "forward exchange", "forward id_token",
 }
 
 // wrongWords names the right word for some that are likely to be tried.
