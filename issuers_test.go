@@ -32,7 +32,6 @@ func TestSeveralIntegrations(t *testing.T) {
 		}`, `
 		admit a b c d {
 			require /only-a integration a
-			require /admin integration:user x
 		}
 		respond "{http.auth.user.integration} {http.auth.user.id}"`)
 	hs := func(secret string, more map[string]any) string {
