@@ -22,15 +22,17 @@ const (
 // parser checks JSON (RFC 8259) strictly: one value, valid UTF-8, no lone
 // surrogates, no duplicate member names at any depth, no data after the end.
 // Two parsers that read such bytes cannot see different claims.
+//
+// The names of the objects that are being read, innermost last, go along as an
+// argument: in the parser they would have to lie on the heap.
 type parser struct {
-	data  []byte
-	pos   int
-	names [][]byte // names of the objects being read, innermost last
+	data []byte
+	pos  int
 }
 
 // value checks the value at pos and moves behind it. depth is that of an object
 // or array, should it be one.
-func (p *parser) value(depth int) bool {
+func (p *parser) value(depth int, names [][]byte) bool {
 	if p.pos >= len(p.data) {
 		return false
 	}
@@ -39,9 +41,9 @@ func (p *parser) value(depth int) bool {
 		_, ok := p.text()
 		return ok
 	case c == '{':
-		return depth <= maxDepth && p.object(depth, nil)
+		return depth <= maxDepth && p.object(depth, names, nil)
 	case c == '[':
-		return depth <= maxDepth && p.array(depth)
+		return depth <= maxDepth && p.array(depth, names)
 	case c == 't':
 		return p.word("true")
 	case c == 'f':
@@ -54,9 +56,9 @@ func (p *parser) value(depth int) bool {
 }
 
 // object checks the object at pos; each member is reported to found, if given.
-func (p *parser) object(depth int, found func(name []byte, start, end int)) bool {
+func (p *parser) object(depth int, names [][]byte, found func(name []byte, start, end int)) bool {
 	p.pos++ // the brace
-	base := len(p.names)
+	base := len(names)
 	p.space()
 	if p.byte('}') {
 		return true
@@ -67,17 +69,17 @@ func (p *parser) object(depth int, found func(name []byte, start, end int)) bool
 		if !ok {
 			return false
 		}
-		if own := p.names[base:]; len(own) < fewNames && containsName(own, name) {
+		if own := names[base:]; len(own) < fewNames && containsName(own, name) {
 			return false
 		}
-		p.names = append(p.names, name)
+		names = append(names, name)
 		p.space()
 		if !p.byte(':') {
 			return false
 		}
 		p.space()
 		start := p.pos
-		if !p.value(depth + 1) {
+		if !p.value(depth+1, names) {
 			return false
 		}
 		if found != nil {
@@ -85,9 +87,7 @@ func (p *parser) object(depth int, found func(name []byte, start, end int)) bool
 		}
 		p.space()
 		if p.byte('}') {
-			own := p.names[base:]
-			p.names = p.names[:base]
-			return distinct(own)
+			return distinct(names[base:])
 		}
 		if !p.byte(',') {
 			return false
@@ -119,7 +119,7 @@ func distinct(names [][]byte) bool {
 	return true
 }
 
-func (p *parser) array(depth int) bool {
+func (p *parser) array(depth int, names [][]byte) bool {
 	p.pos++ // the bracket
 	p.space()
 	if p.byte(']') {
@@ -127,7 +127,7 @@ func (p *parser) array(depth int) bool {
 	}
 	for {
 		p.space()
-		if !p.value(depth + 1) {
+		if !p.value(depth+1, names) {
 			return false
 		}
 		p.space()

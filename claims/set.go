@@ -23,14 +23,14 @@ type member struct {
 // but one JSON object in valid UTF-8 whose member names are distinct at every
 // depth and which is nested at most 32 deep.
 func Parse(data []byte) (*Set, error) {
-	var room [32][]byte // for the names of most tokens, off the heap
-	p := parser{data: data, names: room[:0]}
+	p := parser{data: data}
 	s := &Set{data: data, members: make([]member, 0, min(16, 1+len(data)/16))}
 	p.space()
 	if p.pos >= len(data) || data[p.pos] != '{' {
 		return nil, ErrSyntax
 	}
-	ok := p.object(1, func(name []byte, start, end int) {
+	var room [32][]byte // for the names of most tokens
+	ok := p.object(1, room[:0], func(name []byte, start, end int) {
 		s.members = append(s.members, member{name, start, end})
 	})
 	p.space()
