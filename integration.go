@@ -41,10 +41,10 @@ func (c *Integration) provision(name string, log *zap.Logger) (*integration, err
 	e := newExpander()
 	in := &integration{name: name}
 	in.places = c.places(e)
-	in.mapping = c.mapping(e, name)
 	in.rules.Require = scopeless(e, "require", c.Require, false)
 	in.rules.Deny = scopeless(e, "deny", c.Deny, true)
 	policy := c.policy(e)
+	in.mapping = c.mapping(e, name, policy.Issuers)
 	keys := c.keys(e, policy.Issuers)
 	e.check("policy", policy.Check())
 	c.requireAudience(e)
@@ -176,7 +176,7 @@ func (s *Secret) bytes(e *expander) []byte {
 }
 
 // mapping reads who the claims are about.
-func (c *Integration) mapping(e *expander, name string) *claims.Mapping {
+func (c *Integration) mapping(e *expander, name string, issuers []string) *claims.Mapping {
 	identity := c.Identity
 	if identity == nil {
 		identity = new(Identity)
@@ -186,7 +186,7 @@ func (c *Integration) mapping(e *expander, name string) *claims.Mapping {
 		Groups:         paths(e, "identity groups", identity.Groups, "groups"),
 		MapOnly:        identity.MapOnly,
 		TrustEmail:     c.TrustEmail,
-		VerifiedDomain: c.Vendor == jwt.VendorEntra || slices.ContainsFunc(c.Issuer, fromEntra),
+		VerifiedDomain: c.Vendor == jwt.VendorEntra || slices.ContainsFunc(issuers, fromEntra),
 	}
 	user := identity.User
 	if n := len(user); n > 0 && user[n-1] == "none" {
