@@ -167,7 +167,9 @@ func parseJWK(raw []byte) (*key, error) {
 		}
 	}
 	if issuer, ok := parsed.Get("issuer"); ok {
-		k.issuer, _ = issuer.(string)
+		if k.issuer, ok = issuer.(string); !ok {
+			return nil, errors.New(`"issuer" is not a text`)
+		}
 	}
 	public, err := rawPublicKey(parsed)
 	if err != nil {

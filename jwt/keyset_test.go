@@ -59,6 +59,8 @@ func TestParseKeySet(t *testing.T) {
 		{"RSA, even exponent", rsaWith(r.N, big.NewInt(65536)), "exponent"},
 		{"RSA, exponent beyond 64 bits", rsaWith(r.N, huge), "exponent"},
 		{"RSA, private", private(jwkOf(r)), "private"},
+		{"RSA with an issuer", jwkOf(r, "issuer", "https://a"), ""},
+		{"RSA with an issuer that is no text", withMember(jwkOf(r), "issuer", `["https://a"]`), `"issuer"`},
 		{"EC", jwkOf(e), ""},
 		{"EC with its alg", jwkOf(e, "alg", "ES256"), ""},
 		{"EC with alg of another curve", jwkOf(e, "alg", "ES384"), "does not fit"},

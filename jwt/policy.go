@@ -66,6 +66,9 @@ func (p *Policy) Check() error {
 				strings.Join(Asymmetric, " "), strings.Join(Symmetric, " ")))
 		}
 	}
+	if slices.Contains(p.Issuers, "") || slices.Contains(p.Audience, "") {
+		errs = append(errs, errors.New("issuer, audience: a value must not be empty"))
+	}
 	templates := slices.ContainsFunc(p.Issuers, hasTenant)
 	if templates && len(p.Tenants) == 0 {
 		errs = append(errs, errors.New("issuer with {tenantid}: tenants must list whose tokens are accepted"))

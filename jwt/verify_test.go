@@ -361,6 +361,8 @@ func TestPolicyErrors(t *testing.T) {
 		{"leeway of 5m", func(p *Policy) { p.Leeway = 5 * time.Minute }, ""},
 		{"leeway over 5m", func(p *Policy) { p.Leeway = 5*time.Minute + 1 }, "leeway"},
 		{"negative leeway", func(p *Policy) { p.Leeway = -1 }, "leeway"},
+		{"empty issuer", func(p *Policy) { p.Issuers = []string{"https://a", ""} }, "must not be empty"},
+		{"empty audience", func(p *Policy) { p.Audience = []string{""} }, "must not be empty"},
 		{"negative age", func(p *Policy) { p.MaxAge = -1 }, "max_token_age"},
 		{"no algorithms", func(p *Policy) { p.Algorithms = nil }, "at least one"},
 		{"none", func(p *Policy) { p.Algorithms = []string{"RS256", "none"} }, `"none" is not one of`},
