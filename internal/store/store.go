@@ -69,7 +69,10 @@ func Once(ctx context.Context, s Store, key string, create func() ([]byte, error
 	if value, err = create(); err != nil {
 		return nil, err
 	}
-	return value, s.Store(ctx, key, value)
+	if err := s.Store(ctx, key, value); err != nil {
+		return nil, err
+	}
+	return value, nil
 }
 
 // Timeout bounds one operation of a request on the storage.

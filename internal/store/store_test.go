@@ -1,4 +1,4 @@
-package store
+package store_test
 
 import (
 	"context"
@@ -7,15 +7,18 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-admit/admit/internal/store"
+	"github.com/caddy-admit/admit/internal/store/storetest"
 )
 
 // TestOnce: of many that find nothing, one makes the value and all get it.
 func TestOnce(t *testing.T) {
 	var made atomic.Int32
-	m, wg := new(Memory), sync.WaitGroup{}
+	m, wg := new(storetest.Memory), sync.WaitGroup{}
 	for range 50 {
 		wg.Go(func() {
-			value, err := Once(context.Background(), m, "k", func() ([]byte, error) {
+			value, err := store.Once(context.Background(), m, "k", func() ([]byte, error) {
 				return []byte{byte(made.Add(1))}, nil
 			})
 			if err != nil || len(value) != 1 || value[0] != 1 {
@@ -30,13 +33,13 @@ func TestOnce(t *testing.T) {
 // (threat 52), and a value that could not be kept is not used.
 func TestOnceOutage(t *testing.T) {
 	for _, operation := range []string{"load", "lock", "store"} {
-		m := &Memory{Fail: func(op, _ string) error {
+		m := &storetest.Memory{Fail: func(op, _ string) error {
 			if op == operation {
 				return errors.New("disk on fire")
 			}
 			return nil
 		}}
-		if _, err := Once(context.Background(), m, "k", func() ([]byte, error) { return []byte("v"), nil }); !errors.Is(err, ErrUnavailable) {
+		if _, err := store.Once(context.Background(), m, "k", func() ([]byte, error) { return []byte("v"), nil }); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s fails: got error %v, want ErrUnavailable", operation, err)
 		}
 	}
@@ -46,8 +49,8 @@ func TestOnceOutage(t *testing.T) {
 func TestKey(t *testing.T) {
 	seen := map[string]bool{}
 	for _, name := range [][2]string{{"a", "bc"}, {"ab", "c"}, {"", "abc"}, {"a", "../../x"}, {"a", ""}} {
-		key := Key("sessions", name[0], name[1])
-		if seen[key] || !strings.HasPrefix(key, Folder("sessions")+"/") || strings.Contains(key, "..") || strings.Count(key, "/") != 2 {
+		key := store.Key("sessions", name[0], name[1])
+		if seen[key] || !strings.HasPrefix(key, store.Folder("sessions")+"/") || strings.Contains(key, "..") || strings.Count(key, "/") != 2 {
 			t.Errorf("%q: key %q", name, key)
 		}
 		seen[key] = true

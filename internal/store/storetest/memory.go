@@ -1,4 +1,5 @@
-package store
+// Package storetest is a storage for tests: in memory, and failing on demand.
+package storetest
 
 import (
 	"bytes"
@@ -8,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/caddy-admit/admit/internal/store"
 )
 
-// Memory is a store in memory, for tests: nothing of it outlives the process.
+// Memory is a [store.Store] of which nothing outlives the process.
 // Fail, if set, is asked before each operation and may refuse it.
 type Memory struct {
 	Fail func(operation, key string) error
@@ -25,12 +28,12 @@ func (m *Memory) fail(operation, key string) error {
 		return nil
 	}
 	if err := m.Fail(operation, key); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	return nil
 }
 
-// Load implements [Store].
+// Load implements [store.Store].
 func (m *Memory) Load(_ context.Context, key string) ([]byte, error) {
 	if err := m.fail("load", key); err != nil {
 		return nil, err
@@ -39,12 +42,12 @@ func (m *Memory) Load(_ context.Context, key string) ([]byte, error) {
 	defer m.mu.Unlock()
 	value, ok := m.values[key]
 	if !ok {
-		return nil, fmt.Errorf("store: %s: %w", key, ErrNotExist)
+		return nil, fmt.Errorf("store: %s: %w", key, store.ErrNotExist)
 	}
 	return bytes.Clone(value), nil
 }
 
-// Store implements [Store].
+// Store implements [store.Store].
 func (m *Memory) Store(_ context.Context, key string, value []byte) error {
 	if err := m.fail("store", key); err != nil {
 		return err
@@ -58,7 +61,7 @@ func (m *Memory) Store(_ context.Context, key string, value []byte) error {
 	return nil
 }
 
-// Delete implements [Store].
+// Delete implements [store.Store].
 func (m *Memory) Delete(_ context.Context, key string) error {
 	if err := m.fail("delete", key); err != nil {
 		return err
@@ -69,7 +72,7 @@ func (m *Memory) Delete(_ context.Context, key string) error {
 	return nil
 }
 
-// List implements [Store].
+// List implements [store.Store].
 func (m *Memory) List(_ context.Context, prefix string) ([]string, error) {
 	if err := m.fail("list", prefix); err != nil {
 		return nil, err
@@ -80,7 +83,7 @@ func (m *Memory) List(_ context.Context, prefix string) ([]string, error) {
 	return slices.DeleteFunc(keys, func(key string) bool { return !strings.HasPrefix(key, prefix+"/") }), nil
 }
 
-// Lock implements [Store].
+// Lock implements [store.Store].
 func (m *Memory) Lock(ctx context.Context, name string) (func(), error) {
 	if err := m.fail("lock", name); err != nil {
 		return nil, err
@@ -99,8 +102,8 @@ func (m *Memory) Lock(ctx context.Context, name string) (func(), error) {
 	case lock <- struct{}{}:
 		return func() { <-lock }, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: lock %s: %w", ErrUnavailable, name, context.Cause(ctx))
+		return nil, fmt.Errorf("%w: lock %s: %w", store.ErrUnavailable, name, context.Cause(ctx))
 	}
 }
 
-var _ Store = (*Memory)(nil)
+var _ store.Store = (*Memory)(nil)
