@@ -290,3 +290,36 @@ func TestRemoteLocate(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+// threat 20: keys are not taken from where a redirect leads.
+func TestRemoteRedirect(t *testing.T) {
+	good := &fakeIssuer{}
+	good.publish(jwks(jwkOf(ec256(), "kid", "a")))
+	elsewhere := httptest.NewServer(good)
+	t.Cleanup(elsewhere.Close)
+	var target atomic.Pointer[string]
+	mux := http.NewServeMux()
+	mux.Handle("/keys", good)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, *target.Load(), http.StatusFound) })
+	issuer := httptest.NewServer(mux)
+	t.Cleanup(issuer.Close)
+	client := must(outbound.NewClient(outbound.Options{}))
+	t.Cleanup(client.Close)
+	for to, want := range map[string]string{
+		"/keys":                  "",
+		elsewhere.URL:            "unavailable",
+		"file:///etc/passwd":     "unavailable",
+		"http://169.254.169.254": "unavailable",
+	} {
+		target.Store(&to)
+		keys := NewRemoteKeys(Remote{
+			Client: client,
+			Locate: func(context.Context) (string, error) { return issuer.URL + "/", nil },
+			Now:    clock,
+		})
+		t.Cleanup(keys.Close)
+		err := newTestVerifier(t, basePolicy(), keys).Verify(t.Context(), must(Parse(sign("ES256", ec256(), `{"alg":"ES256","kid":"a"}`, goodClaims()))))
+		if errors.Is(err, ErrKeysUnavailable) != (want != "") || want == "" && err != nil {
+			t.Errorf("%s: got %v", to, err)
+		}
+	}
+}
