@@ -28,12 +28,15 @@ func serve(t *testing.T, integrations, body string) *site {
 	s := &site{t: t, addr: freeAddr(t)}
 	s.load(integrations, body)
 	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
+		if err := s.stop(); err != nil {
 			t.Errorf("stopping Caddy: %v", err)
 		}
 	})
 	return s
 }
+
+// stop ends Caddy. It may be called more than once.
+func (s *site) stop() error { return caddy.Stop() }
 
 // load replaces the configuration, as caddy reload does.
 func (s *site) load(integrations, body string) {
@@ -107,6 +110,22 @@ func (s *site) send(method, target string, headers ...string) answered {
 	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
 		s.t.Fatal(err)
 	}
+	return readAnswer(s.t, conn, method)
+}
+
+// raw sends a whole request as it is written.
+func (s *site) raw(text string) answered {
+	s.t.Helper()
+	conn, err := net.DialTimeout("tcp", s.addr, 5*time.Second)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, text); err != nil {
+		s.t.Fatal(err)
+	}
+	method, _, _ := strings.Cut(text, " ")
 	return readAnswer(s.t, conn, method)
 }
 
