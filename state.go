@@ -103,6 +103,9 @@ func decisionField(d *claims.Decision, field string) string {
 // identityField returns one thing about the identity, if it counts.
 func identityField(id *claims.Identity, counts bool, field string) any {
 	if id == nil || !counts {
+		if field == "groups" {
+			return joined(nil) // a list, so that "in" finds nothing in it
+		}
 		return ""
 	}
 	switch field {
