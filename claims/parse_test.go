@@ -69,6 +69,7 @@ func TestParse(t *testing.T) {
 		{`{"a":1}`, `{'a':1}`},
 		{`{"a":1}`, `{"a":1`},
 		{`{"a":1}`, `{"a":}`},
+		{`{"a":1}`, `{"a":`},
 		{`{"a":1}`, `{1:1}`},
 		{`{"a":[1,2]}`, `{"a":[1,2,]}`},
 		{`{"a":[1,2]}`, `{"a":[1 2]}`},
@@ -142,6 +143,9 @@ func TestGet(t *testing.T) {
 	}
 	if b, ok := s.Get("t").Bool(); !b || !ok {
 		t.Error("true is not true")
+	}
+	if b, ok := parse(t, `{"f":false}`).Get("f").Bool(); b || !ok {
+		t.Error("false is not false")
 	}
 	if _, ok := s.Get("z").Bool(); ok || !s.Get("z").IsNull() || s.Get("absent").IsNull() {
 		t.Error("null is not null")

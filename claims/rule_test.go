@@ -98,6 +98,7 @@ func TestRuleOnClaims(t *testing.T) {
 		{`require|p|a*`, `{"p":"a\nb"}`, `{"p":"x\na"}`},
 		{`require|p|*a`, `{"p":"ba"}`, `{"p":"ab"}`},
 		{`require|p|a*b*c`, `{"p":"a--b--c"}`, `{"p":"a--c--b"}`},
+		{`require|p|a*b*c`, `{"p":"abc"}`, `{"p":"a--c"}`},
 		{`require|p|ab*ba`, `{"p":"abba"}`, `{"p":"aba"}`},
 		{`require|p|a.c`, `{"p":"a.c"}`, `{"p":"abc"}`},
 		{`require|p|a?c`, `{"p":"a?c"}`, `{"p":"abc"}`},

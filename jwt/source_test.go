@@ -290,6 +290,7 @@ func TestRemoteLocate(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
 // threat 20: keys are not taken from where a redirect leads.
 func TestRemoteRedirect(t *testing.T) {
 	good := &fakeIssuer{}
@@ -320,6 +321,24 @@ func TestRemoteRedirect(t *testing.T) {
 		err := newTestVerifier(t, basePolicy(), keys).Verify(t.Context(), must(Parse(sign("ES256", ec256(), `{"alg":"ES256","kid":"a"}`, goodClaims()))))
 		if errors.Is(err, ErrKeysUnavailable) != (want != "") || want == "" && err != nil {
 			t.Errorf("%s: got %v", to, err)
+		}
+	}
+}
+
+// lostKeys has keys at first and none later.
+type lostKeys struct{ static }
+
+func (lostKeys) Refresh(context.Context, uint64) (*KeySet, uint64, error) {
+	return nil, 0, outbound.ErrUnavailable
+}
+
+// threat 18: keys that are lost between two looks are no reason to accept.
+func TestKeysLost(t *testing.T) {
+	v := newTestVerifier(t, basePolicy(), lostKeys{static{keySet(t, jwkOf(ec256(), "kid", "a"))}})
+	for kid, lost := range map[string]bool{"a": false, "b": true} {
+		err := v.Verify(t.Context(), must(Parse(sign("ES256", ec256(), `{"alg":"ES256","kid":"`+kid+`"}`, goodClaims()))))
+		if errors.Is(err, ErrKeysUnavailable) != lost || !lost && err != nil {
+			t.Errorf("%s: got %v", kid, err)
 		}
 	}
 }
