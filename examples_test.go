@@ -329,24 +329,27 @@ func newExampleIssuer(t *testing.T) *exampleIssuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	point, err := key.PublicKey.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b64 := base64.RawURLEncoding.EncodeToString
-	is := &exampleIssuer{key: key, kid: b64(point[1:9])}
+	is := &exampleIssuer{key: key, kid: rand.Text()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": is.url, "jwks_uri": is.url + "/keys.json"})
 	})
 	mux.HandleFunc("GET /keys.json", func(w http.ResponseWriter, _ *http.Request) {
-		jwk := map[string]string{"kty": "EC", "crv": "P-256", "kid": is.kid, "x": b64(point[1:33]), "y": b64(point[33:])}
-		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{jwk}})
+		_, _ = w.Write(is.keySet())
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	is.url = server.URL
 	return is
+}
+
+func (is *exampleIssuer) keySet() []byte {
+	point, err := is.key.PublicKey.Bytes()
+	if err != nil {
+		panic(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	return fmt.Appendf(nil, `{"keys":[{"kty":"EC","crv":"P-256","kid":%q,"x":%q,"y":%q}]}`, is.kid, b64(point[1:33]), b64(point[33:]))
 }
 
 // bearer returns the header line of a token with these claims, later ones over
