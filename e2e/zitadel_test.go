@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
@@ -9,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zitadel/oidc/v3/example/server/exampleop"
 	"github.com/zitadel/oidc/v3/example/server/storage"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
@@ -34,7 +34,25 @@ func startZitadel(t *testing.T, address string) *zitadel {
 	z := &zitadel{newFront(t, address)}
 	clients := map[string]*storage.Client{"web": storage.WebClient("web", "web-secret-of-the-tests", zitadelCallback)}
 	store := jwtStorage{storage.NewStorageWithClients(storage.NewUserStore(z.URL), clients)}
-	z.setIssuer(exampleop.SetupServer(z.URL, store, slog.New(slog.DiscardHandler), false))
+	server, err := op.NewProvider(&op.Config{CryptoKey: sha256.Sum256([]byte(z.URL))}, store, op.StaticIssuer(z.URL),
+		op.WithAllowInsecure(), op.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The login page of zitadel's example server; the server itself is not used,
+	// since two of them in one process write to one global variable.
+	login := op.NewIssuerInterceptor(server.IssuerFromRequest).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.PostFormValue("id")
+		if err := store.CheckUsernamePassword(r.PostFormValue("username"), r.PostFormValue("password"), id); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		http.Redirect(w, r, op.AuthCallbackURL(server)(r.Context(), id), http.StatusFound)
+	})
+	mux := http.NewServeMux()
+	mux.Handle("POST /login/username", login)
+	mux.Handle("/", server)
+	z.setIssuer(mux)
 	return z
 }
 
@@ -69,7 +87,7 @@ func (z *zitadel) idToken(t *testing.T) string {
 		"client_id": {"web"}, "redirect_uri": {zitadelCallback},
 		"response_type": {"code"}, "scope": {"openid email"}, "state": {"some-state"},
 	}
-	login := location(browser.Get(z.URL + "/auth?" + authorize.Encode()))
+	login := location(browser.Get(z.URL + "/authorize?" + authorize.Encode()))
 	callback := location(browser.PostForm(z.URL+login.Path, url.Values{
 		"id": {login.Query().Get("authRequestID")}, "username": {"test-user@127.0.0.1"}, "password": {"verysecure"},
 	}))
