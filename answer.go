@@ -2,9 +2,9 @@ package admit
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -69,8 +69,8 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 		h.Set("Retry-After", retryAfter)
 	}
 	g.challenge(h, r, d, a)
-	if err := caddyhttp.Error(a.status, errors.New("admit: "+string(d.Reason))); g.leaves(r.Request, err) {
-		return err
+	if g.leaves(r.Request, a.status, d.Reason) {
+		return refusal(a.status, d.Reason)
 	}
 	if wantsPage(r.Request) {
 		p := pageFor(d, a.status)
@@ -84,14 +84,14 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 }
 
 // leaves reports whether a refusal is left to Caddy's error routes.
-func (g *guard) leaves(r *http.Request, err error) bool {
+func (g *guard) leaves(r *http.Request, status int, reason claims.Reason) bool {
 	switch g.errors {
 	case "direct":
 		return false
 	case "handle_errors":
 		return true
 	}
-	return handlesError(r, err)
+	return handlesError(r, status, reason)
 }
 
 func writeProblem(w http.ResponseWriter, r *http.Request, p problem) error {
@@ -101,6 +101,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, p problem) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
@@ -128,11 +129,12 @@ func (g *guard) challenge(h http.Header, r *request, d *claims.Decision, a answe
 	if scope != "" {
 		rest += `, scope=` + quote(scope)
 	}
-	if url := g.resourceMetadata(r); url != "" {
-		rest += `, resource_metadata=` + quote(url)
-	}
 	for _, scheme := range g.schemes() {
-		h.Add("WWW-Authenticate", scheme+rest)
+		line := scheme + rest
+		if url := g.resourceMetadata(r, scheme); url != "" {
+			line += `, resource_metadata=` + quote(url)
+		}
+		h.Add("WWW-Authenticate", line)
 	}
 }
 

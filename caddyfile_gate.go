@@ -2,6 +2,7 @@ package admit
 
 import (
 	"encoding/json"
+	"net/textproto"
 	"slices"
 	"strings"
 	"unicode"
@@ -28,8 +29,8 @@ var gateOptions = table[gate]{
 	"report_only": {usage: "[{]", read: readReportOnly},
 	"header_up":   {usage: "<Header> <value> [<claim> <pattern>...]", repeats: true, read: readHeaderUp},
 	"forward":     {usage: "client|none|token [<Header>]", read: readForwardLine},
-	"origins":     list("<origin>... | *", func(g *gate) *[]string { return &g.Origins }),
-	"public_url":  text("<url>", func(g *gate) *string { return &g.PublicURL }),
+	"origins":     {usage: "<origin>... | *", repeats: true, read: readOriginsLine},
+	"public_url":  {usage: "<url>", read: readPublicURL},
 	"realm":       text("<text>", func(g *gate) *string { return &g.Realm }),
 	"errors":      word("direct|handle_errors", func(g *gate) *string { return &g.Errors }),
 	"pages": {usage: "{", read: func(o option, g *gate) error {
@@ -138,22 +139,54 @@ func readReportOnly(o option, g *gate) error {
 	return nil
 }
 
+func readOriginsLine(o option, g *gate) error {
+	for _, origin := range o.args {
+		if origin != "*" && !isOrigin(origin) {
+			return o.Errf("origins %q: expected * or a scheme and host as https://app.example.com", origin)
+		}
+	}
+	g.Origins = append(g.Origins, o.args...)
+	if slices.Contains(g.Origins, "*") && len(g.Origins) > 1 {
+		return o.Errf("origins: expected * alone, or origins without it")
+	}
+	return nil
+}
+
+func readPublicURL(o option, g *gate) error {
+	if g.PublicURL = o.args[0]; !isOrigin(strings.TrimSuffix(g.PublicURL, "/")) {
+		return o.Errf("public_url %q: expected scheme and host as https://app.example.com", g.PublicURL)
+	}
+	return nil
+}
+
+// isOrigin reports whether text is a scheme and host, or will be known at load.
+func isOrigin(text string) bool {
+	_, ok := serializeOrigin(text)
+	return ok || placeholder.MatchString(text)
+}
+
 func readForwardLine(o option, g *gate) error {
 	g.Forward = &Forward{What: o.args[0]}
 	if !slices.Contains([]string{"client", "none", "token"}, o.args[0]) {
 		return o.Errf("forward %q: expected client, none or token", o.args[0])
 	}
 	if len(o.args) == 2 {
-		if g.Forward.Header = o.args[1]; o.args[0] != "token" || !isToken(o.args[1]) {
-			return o.Errf("forward %s %q: expected a header name, and only after token", o.args[0], o.args[1])
+		switch g.Forward.Header = o.args[1]; {
+		case o.args[0] != "token":
+			return o.Errf("forward %s %q: expected a header name only after token", o.args[0], o.args[1])
+		case !mayCarryToken(o.args[1]):
+			return o.Errf("forward token %q: not the name of a header for a token: expected one as X-Token", o.args[1])
 		}
 	}
 	return nil
 }
 
 func readHeaderUp(o option, g *gate) error {
-	if !isToken(o.args[0]) {
+	switch {
+	case !isToken(o.args[0]):
 		return o.Errf("header_up %q: expected a header name of letters, digits and -", o.args[0])
+	case reservedHeader(textproto.CanonicalMIMEHeaderKey(o.args[0])):
+		return o.Errf("header_up %q: expected a header about the identity, not one of the message itself", o.args[0])
 	}
 	h := HeaderUp{Name: o.args[0], Value: o.args[1]}
 	if len(o.args) == 3 {

@@ -127,9 +127,13 @@ func (c *checker) integration(name string) *integration {
 func (c *checker) authenticate(r *request) claims.Decision {
 	if known := &r.state.decision; known.Identity != nil && known.LetsIn() && c.integration(known.Integration) != nil {
 		// A gate before this one has checked it and let it in.
-		return claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential}
+		return c.guardCookie(r.Request, claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential})
 	}
-	found, reason := findCredential(r.Request, r.query, c.places)
+	sent := *r.Request
+	if r.state.sent != nil {
+		sent.Header = r.state.sent
+	}
+	found, reason := findCredential(&sent, r.query, c.places)
 	if reason != "" {
 		return claims.Decision{Verdict: claims.Refused, Reason: reason, Credential: found.place.kind()}
 	}
@@ -141,17 +145,22 @@ func (c *checker) authenticate(r *request) claims.Decision {
 		d := found.place.check(r.Context(), token)
 		d.Credential = found.place.kind()
 		if d.Reason == "" {
-			if found.place.Cookie != "" && crossOrigin(r.Request) && !c.origins.trusts(r.Request) {
-				d.Verdict, d.Reason = claims.Refused, claims.CrossOrigin
-			}
 			r.state.token = token
-			return d
+			return c.guardCookie(r.Request, d)
 		}
 		if i == 0 {
 			first = d
 		}
 	}
 	return first
+}
+
+// guardCookie refuses what a page of another site sends with a cookie.
+func (c *checker) guardCookie(r *http.Request, d claims.Decision) claims.Decision {
+	if d.Credential == "cookie" && crossOrigin(r) && !c.origins.trusts(r) {
+		d.Verdict, d.Reason = claims.Refused, claims.CrossOrigin
+	}
+	return d
 }
 
 // check finds the integration that a token belongs to and has it verified there.

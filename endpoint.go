@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -59,8 +60,11 @@ func (res *resource) addScopes(rules *claims.Rules) {
 // the path that the client asked for. It reports whether it did.
 func (g *guard) serveEndpoint(w http.ResponseWriter, r *http.Request, original *url.URL) bool {
 	path, ok := strings.CutPrefix(original.Path, resourcePath)
-	if !ok || len(g.resource.servers) == 0 || path != "" && path[0] != '/' || !canonical(original) {
+	if !ok || len(g.resource.servers) == 0 || path != "" && path[0] != '/' || !canonical(original) || !g.protects(r, path) {
 		return false
+	}
+	if escaped, plain := strings.CutPrefix(original.EscapedPath(), resourcePath); plain {
+		path = escaped // as the client spells it (RFC 9728 section 3.3)
 	}
 	caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
 	status := g.serveResource(w, r, path)
@@ -68,6 +72,19 @@ func (g *guard) serveEndpoint(w http.ResponseWriter, r *http.Request, original *
 		entry.Write(zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", original.Path), zap.Int("status", status))
 	}
 	return true
+}
+
+// protects reports whether the gate is one for the resource at this path, so that
+// of several gates with different issuers the right one answers. The site itself
+// is what any of them protects.
+func (g *guard) protects(r *http.Request, path string) bool {
+	if g.match == nil || !g.match.onlyPath || path == "" {
+		return true
+	}
+	asked := *r
+	asked.URL = &url.URL{Path: path}
+	ok, err := g.match.matchers.AnyMatchWithError(&asked)
+	return ok && err == nil
 }
 
 // serveResource answers with the metadata of one resource. Any origin may read
@@ -94,12 +111,13 @@ func (g *guard) serveResource(w http.ResponseWriter, r *http.Request, path strin
 		Servers  []string `json:"authorization_servers"`
 		Scopes   []string `json:"scopes_supported,omitempty"`
 		Methods  []string `json:"bearer_methods_supported,omitempty"`
-	}{g.publicOrigin(r) + (&url.URL{Path: path}).EscapedPath(), g.resource.servers, g.resource.scopes, g.resource.methods})
+	}{g.publicOrigin(r) + path, g.resource.servers, g.resource.scopes, g.resource.methods})
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return http.StatusInternalServerError
 	}
 	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method == http.MethodGet {
 		_, _ = w.Write(body) // a client that went away is no fault of ours
 	}
@@ -116,9 +134,16 @@ func (g *guard) publicOrigin(r *http.Request) string {
 }
 
 // resourceMetadata returns the URL of the metadata about the resource that was
-// asked for, "" if no gate would answer there.
-func (g *guard) resourceMetadata(r *request) string {
-	if len(g.resource.servers) == 0 || !g.reachable(r.Request, resourcePath, func(other *guard) bool { return len(other.resource.servers) > 0 }) {
+// asked for, for the challenge of a scheme; "" if no gate with these issuers would
+// answer there.
+func (g *guard) resourceMetadata(r *request, scheme string) string {
+	if len(g.resource.servers) == 0 || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	answers := func(other *guard) bool {
+		return other == g || other.match == nil && slices.Equal(other.resource.servers, g.resource.servers)
+	}
+	if !g.reachable(r.Request, resourcePath, answers) {
 		return ""
 	}
 	path := ""

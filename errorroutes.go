@@ -1,38 +1,64 @@
 package admit
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-admit/admit/claims"
 )
 
-// handlesError reports whether an error route of this site would answer the
-// error. Error routes belong to the server, that is to all sites on a port, so
+// refusal is the error that stands for a refusal where Caddy's error routes
+// answer. Its text becomes a placeholder and holds a reason code only.
+func refusal(status int, reason claims.Reason) error {
+	return caddyhttp.Error(status, errors.New("admit: "+string(reason)))
+}
+
+// handlesError reports whether an error route of this site would answer a
+// refusal. Error routes belong to the server, that is to all sites on a port, so
 // they are walked with the request: returning the error to a server whose routes
 // are another site's would end in an empty answer.
-func handlesError(r *http.Request, err error) bool {
+func handlesError(r *http.Request, status int, reason claims.Reason) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Errors == nil || len(server.Errors.Routes) == 0 {
 		return false
 	}
-	return anyRuns(server.Errors.Routes, server.Errors.WithError(r, err))
+	// Error routes see the URL that the client asked for.
+	rewritten := *r.URL
+	*r.URL = *originalURL(r)
+	defer func() { *r.URL = rewritten }()
+	runs, _ := anyRuns(server.Errors.Routes, server.Errors.WithError(r, refusal(status, reason)))
+	return runs
 }
 
-// anyRuns reports whether one of the routes has a handler for the request.
-func anyRuns(routes caddyhttp.RouteList, r *http.Request) bool {
+// anyRuns follows a request through error routes. runs says that one of them has
+// a handler for it, ended that no other route comes after.
+func anyRuns(routes caddyhttp.RouteList, r *http.Request) (runs, ended bool) {
+	var groups []string // those of which a route has matched
 	for _, route := range routes {
+		if slices.Contains(groups, route.Group) {
+			continue
+		}
 		if ok, err := route.MatcherSets.AnyMatchWithError(r); err != nil || !ok {
 			continue
 		}
+		if route.Group != "" {
+			groups = append(groups, route.Group)
+		}
 		for _, handler := range route.Handlers {
 			sub, ok := handler.(*caddyhttp.Subroute)
-			if !ok || anyRuns(sub.Routes, r) {
-				return true
+			if !ok {
+				return true, true
+			}
+			if runs, ended = anyRuns(sub.Routes, r); runs || ended {
+				return runs, ended
 			}
 		}
 		if route.Terminal {
-			return false
+			return false, true
 		}
 	}
-	return false
+	return false, false
 }

@@ -29,23 +29,33 @@ func readForward(e *expander, f *Forward) forwarding {
 	}
 	e.word("forward", f.What, "client", "none", "token")
 	out := forwarding{what: f.What, header: textproto.CanonicalMIMEHeaderKey(f.Header)}
+	if out.header == "" && f.What == "token" {
+		out.header = "Authorization"
+	}
 	switch {
 	case f.What == "":
 		e.fail("forward: expected client, none or token")
 	case f.What != "token" && f.Header != "":
 		e.fail("forward %s: takes no header", f.What)
-	case f.Header != "" && (!httpguts.ValidHeaderFieldName(f.Header) || reservedHeader(out.header) && out.header != "Authorization"):
+	case f.Header != "" && !mayCarryToken(f.Header):
 		e.fail("forward token %q: not the name of a header for a token", f.Header)
 	}
 	return out
 }
 
-// forward gives the upstream the credential that it is to see.
+// mayCarryToken reports whether a token may be forwarded in a header of this name.
+func mayCarryToken(name string) bool {
+	canonical := textproto.CanonicalMIMEHeaderKey(name)
+	return httpguts.ValidHeaderFieldName(name) && (canonical == "Authorization" || !reservedHeader(canonical))
+}
+
+// forwardCredential gives the upstream the credential that it is to see.
 func (g *guard) forwardCredential(r *http.Request, s *state) {
 	g.hideQuery(r)
 	if g.forward.what == "client" {
 		return
 	}
+	s.keepSent(r)
 	for i := range g.places {
 		g.places[i].remove(r)
 	}
@@ -53,12 +63,12 @@ func (g *guard) forwardCredential(r *http.Request, s *state) {
 		return
 	}
 	switch g.forward.header {
-	case "", "Authorization":
+	case "Authorization":
 		r.Header["Authorization"] = []string{"Bearer " + s.token}
 	default:
 		r.Header[g.forward.header] = []string{s.token}
-		s.headers = append(s.headers, g.forward.header)
 	}
+	s.headers = append(s.headers, g.forward.header)
 }
 
 // remove takes the credential of this place out of a request. What is not a

@@ -82,8 +82,14 @@ func (h *Handler) provisionHeaders(e *expander, g *guard) {
 		}
 	}
 	name := g.forward.header
-	sent := func(p place) bool { return p.Header == name }
-	if name != "" && name != "Authorization" && !slices.ContainsFunc(g.places, sent) {
+	if name == "" {
+		return
+	}
+	if slices.Contains(g.headers.names, foldHeader(name)) {
+		e.fail("forward token %s: header_up sets that header", name)
+	}
+	// A header in which no client sends a credential is the gate's alone.
+	if !slices.ContainsFunc(g.places, func(p place) bool { return p.Header == name }) {
 		g.headers.names = append(g.headers.names, foldHeader(name))
 	}
 }

@@ -104,6 +104,7 @@ func (h *identityHeaders) strip(r *http.Request, s *state) {
 	}
 	for name := range r.Header {
 		if slices.Contains(h.names, foldHeader(name)) && !slices.Contains(s.headers, name) {
+			s.keepSent(r)
 			delete(r.Header, name)
 		}
 	}

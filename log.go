@@ -11,8 +11,9 @@ import (
 	"github.com/caddy-admit/admit/claims"
 )
 
-// logDecision writes the one log entry about a request: refusals and trials
-// at INFO, the rest at DEBUG.
+// logDecision writes the one log entry about a decision, always with the same
+// fields: refusals and trials at INFO, the rest at DEBUG. The status of a trial is
+// the one that the rule would have led to.
 func (g *guard) logDecision(r *request, d *claims.Decision) {
 	level, status := zapcore.DebugLevel, 0
 	if d.Reason != "" {
@@ -22,26 +23,28 @@ func (g *guard) logDecision(r *request, d *claims.Decision) {
 	if entry == nil {
 		return
 	}
-	fields := []zap.Field{
+	var rule, user string
+	if d.Rule != nil {
+		rule = d.Rule.String()
+	}
+	if d.Identity != nil {
+		user = d.Identity.User()
+	}
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	entry.Write(
 		zap.String("verdict", string(d.Verdict)),
 		zap.Int("status", status),
 		zap.String("reason", string(d.Reason)),
+		zap.String("rule", rule),
 		zap.String("integration", d.Integration),
+		zap.String("user", user),
 		zap.String("credential", d.Credential),
+		zap.String("client_ip", ip),
 		zap.String("method", r.Method),
 		zap.String("host", r.Host),
 		zap.String("path", originalURL(r.Request).Path),
-	}
-	if d.Rule != nil {
-		fields = append(fields, zap.String("rule", d.Rule.String()))
-	}
-	if d.Identity != nil {
-		fields = append(fields, zap.String("user", d.Identity.User()))
-	}
-	if ip, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok {
-		fields = append(fields, zap.String("client_ip", ip))
-	}
-	entry.Write(append(fields, zap.String("request_id", requestID(r.Request)))...)
+		zap.String("request_id", requestID(r.Request)),
+	)
 }
 
 // requestID returns the id that {http.request.uuid} shows.

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // origins are the other origins whose scripts may call (Fetch standard, CORS
@@ -65,7 +67,8 @@ func (o *origins) trusts(r *http.Request) bool {
 // preflight reports whether the request is a real preflight of one of the
 // origins: it asks for nothing but permission.
 func (o *origins) preflight(r *http.Request) bool {
-	if r.Method != http.MethodOptions || len(r.Header["Access-Control-Request-Method"]) != 1 {
+	wanted := r.Header["Access-Control-Request-Method"]
+	if r.Method != http.MethodOptions || len(wanted) != 1 || !httpguts.ValidHeaderFieldName(wanted[0]) {
 		return false
 	}
 	_, ok := o.of(r)

@@ -26,14 +26,22 @@ func (g *guard) reachable(r *http.Request, path string, serves func(*guard) bool
 		return false
 	}
 	probe := r.Clone(r.Context())
-	probe.Method, probe.URL = http.MethodGet, &url.URL{Path: path}
-	probe.RequestURI = path
-	found, _ := walk(server.Routes, probe, serves)
+	probe.Method, probe.URL, probe.RequestURI = http.MethodGet, &url.URL{Path: path}, path
+	// With variables and placeholders of its own, the walk changes nothing.
+	probe = caddyhttp.PrepareRequest(probe, caddy.NewReplacer(), noAnswer{}, server)
+	found, _ := walk(server, server.Routes, probe, serves)
 	if g.reachedCount.Add(1) <= maxReached {
 		g.reached.Store(key, found)
 	}
 	return found
 }
+
+// noAnswer is where the answers of a walk go.
+type noAnswer struct{}
+
+func (noAnswer) Header() http.Header         { return http.Header{} }
+func (noAnswer) Write(b []byte) (int, error) { return len(b), nil }
+func (noAnswer) WriteHeader(int)             {}
 
 // answering are handlers that answer, so that nothing behind them is reached.
 var answering = []string{
@@ -42,7 +50,7 @@ var answering = []string{
 
 // walk follows a request through routes. found says that it comes to a gate that
 // serves it, ended that something else answers first.
-func walk(routes caddyhttp.RouteList, r *http.Request, serves func(*guard) bool) (found, ended bool) {
+func walk(server *caddyhttp.Server, routes caddyhttp.RouteList, r *http.Request, serves func(*guard) bool) (found, ended bool) {
 	var groups []string // those of which a route has matched
 	for _, route := range routes {
 		if slices.Contains(groups, route.Group) {
@@ -55,7 +63,7 @@ func walk(routes caddyhttp.RouteList, r *http.Request, serves func(*guard) bool)
 			groups = append(groups, route.Group)
 		}
 		for _, handler := range route.Handlers {
-			if found, ended = walkHandler(handler, r, serves); found || ended {
+			if found, ended = walkHandler(server, handler, r, serves); found || ended {
 				return found, ended
 			}
 		}
@@ -66,12 +74,17 @@ func walk(routes caddyhttp.RouteList, r *http.Request, serves func(*guard) bool)
 	return false, false
 }
 
-func walkHandler(handler caddyhttp.MiddlewareHandler, r *http.Request, serves func(*guard) bool) (found, ended bool) {
+func walkHandler(server *caddyhttp.Server, handler caddyhttp.MiddlewareHandler, r *http.Request, serves func(*guard) bool) (found, ended bool) {
 	switch h := handler.(type) {
 	case *Handler:
 		return serves(h.guard), false
 	case *caddyhttp.Subroute:
-		return walk(h.Routes, r, serves)
+		return walk(server, h.Routes, r, serves)
+	case *caddyhttp.Invoke:
+		if named := server.NamedRoutes[h.Name]; named != nil {
+			return walk(server, caddyhttp.RouteList{*named}, r, serves)
+		}
+		return false, true
 	case *rewrite.Rewrite:
 		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 			h.Rewrite(r, repl)

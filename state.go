@@ -19,6 +19,9 @@ const stateKey = "admit"
 type state struct {
 	decision claims.Decision
 	token    string // the one that was accepted, if the client sent one
+	// sent holds the headers as the client sent them, once a gate changes one in
+	// which another may look for a credential.
+	sent http.Header
 	// headers are the identity headers that gates have set.
 	headers []string
 }
@@ -37,6 +40,13 @@ func stateOf(r *http.Request) *state {
 		repl.Map(s.placeholder)
 	}
 	return s
+}
+
+// keepSent keeps the client's headers aside. It is called before they change.
+func (s *state) keepSent(r *http.Request) {
+	if s.sent == nil {
+		s.sent = r.Header.Clone()
+	}
 }
 
 // seenState returns the state of the request, nil if no gate has seen it.

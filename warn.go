@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -12,11 +13,13 @@ import (
 
 // warnRules says at load which rules may not mean what they say.
 func (g *guard) warnRules(h *Handler) {
-	if len(g.integrations) > 1 && !h.tellsIntegrations() {
-		for _, r := range slices.Concat(h.Require, h.Deny) {
+	rules := h.rules()
+	tells := func(r Rule) bool { return r.Claim == "integration" }
+	if len(h.Integrations) > 1 && !slices.ContainsFunc(rules, tells) {
+		for _, r := range rules {
 			if slices.Contains([]string{"user", "sub", "email", "groups"}, r.Claim) {
 				g.log.Warn("several integrations may call different people the same: a rule on integration tells them apart",
-					zap.String("rule on", r.Claim), zap.Strings("integrations", h.Integrations))
+					zap.String("rule_on", r.Claim), zap.Strings("integrations", h.Integrations))
 				break
 			}
 		}
@@ -29,10 +32,13 @@ func (g *guard) warnRules(h *Handler) {
 	}
 }
 
-func (h *Handler) tellsIntegrations() bool {
-	onIntegration := func(r Rule) bool { return r.Claim == "integration" }
-	return slices.ContainsFunc(h.Require, onIntegration) || slices.ContainsFunc(h.Deny, onIntegration) ||
-		slices.ContainsFunc(h.Any, func(a AnyRule) bool { return slices.ContainsFunc(a.Require, onIntegration) })
+// rules lists all rules of the gate, those on trial and those in an any too.
+func (h *Handler) rules() []Rule {
+	all := slices.Concat(h.Require, h.Deny, h.ReportOnly.rules())
+	for _, a := range h.Any {
+		all = append(all, a.Require...)
+	}
+	return all
 }
 
 // matchers lists the matchers of the gate and its rules.
@@ -72,27 +78,48 @@ func warnOpen(ctx caddy.Context, log *zap.Logger) {
 		return // gates without an http app protect nothing
 	}
 	for _, server := range app.(*caddyhttp.App).Servers {
+		gates := map[string][]*guard{} // by site
 		for _, route := range server.Routes {
-			gates := gatesOf(caddyhttp.RouteList{route})
+			site := hostsOf(route)
+			gates[site] = append(gates[site], gatesOf(server, caddyhttp.RouteList{route})...)
+		}
+		for site, gates := range gates {
 			bare := slices.ContainsFunc(gates, func(g *guard) bool { return g.match == nil })
 			narrow := slices.ContainsFunc(gates, func(g *guard) bool { return g.match != nil && !g.match.onlyPath })
 			if narrow && !bare {
 				log.Warn("a gate of this site tells requests apart by more than the path, and no other covers the rest: what its matcher leaves out is open to anybody",
-					zap.String("site", route.MatcherSets.String()))
+					zap.String("site", cmp.Or(site, strings.Join(server.Listen, " "))))
 			}
 		}
 	}
 }
 
+// hostsOf returns the hosts of a site. What is not bound to a host is one site.
+func hostsOf(route caddyhttp.Route) string {
+	var hosts []string
+	for _, set := range route.MatcherSets {
+		for _, matcher := range set {
+			if host, ok := matcher.(*caddyhttp.MatchHost); ok {
+				hosts = append(hosts, *host...)
+			}
+		}
+	}
+	return strings.Join(hosts, " ")
+}
+
 // gatesOf lists the gates in routes, however deep.
-func gatesOf(routes caddyhttp.RouteList) (gates []*guard) {
+func gatesOf(server *caddyhttp.Server, routes caddyhttp.RouteList) (gates []*guard) {
 	for _, route := range routes {
 		for _, handler := range route.Handlers {
 			switch h := handler.(type) {
 			case *Handler:
 				gates = append(gates, h.guard)
 			case *caddyhttp.Subroute:
-				gates = append(gates, gatesOf(h.Routes)...)
+				gates = append(gates, gatesOf(server, h.Routes)...)
+			case *caddyhttp.Invoke:
+				if named := server.NamedRoutes[h.Name]; named != nil {
+					gates = append(gates, gatesOf(server, caddyhttp.RouteList{*named})...)
+				}
 			}
 		}
 	}
