@@ -3,6 +3,7 @@ package admit
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -56,7 +57,7 @@ func (c *Integration) provision(name string, log *zap.Logger) (*integration, err
 	}
 	source, err := keys.source(in)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("integration %s: %w", name, err)
 	}
 	if in.verifier, err = jwt.NewVerifier(policy, source, time.Now); err != nil {
 		in.release()
