@@ -37,8 +37,8 @@ func TestParse(t *testing.T) {
 		{"six parts", good + "." + s + "." + s + "." + s, claims.MalformedToken},
 		{"dots only", strings.Repeat(".", MaxTokenSize), claims.MalformedToken},
 		{"flood of dots", strings.Repeat(".", 1<<20), claims.MalformedToken},
-		{"largest", payload(`{"a":"` + strings.Repeat("x", (MaxTokenSize-len(h)-len(s)-2)/4*3-8) + `"}`), ""},
-		{"too large", payload(`{"a":"` + strings.Repeat("x", (MaxTokenSize-len(h)-len(s)-2)/4*3-2) + `"}`), claims.MalformedToken},
+		{"largest", h + "." + p + "." + strings.Repeat("A", MaxTokenSize-len(h)-len(p)-2), ""},
+		{"too large", h + "." + p + "." + strings.Repeat("A", MaxTokenSize-len(h)-len(p)), claims.MalformedToken},
 		// JSON serializations.
 		{"flattened", `{"protected":"` + h + `","payload":"` + p + `","signature":"` + s + `"}`, claims.MalformedToken},
 		{"general", `{"payload":"` + p + `","signatures":[{"protected":"` + h + `","signature":"` + s + `"}]}`, claims.MalformedToken},
@@ -46,6 +46,8 @@ func TestParse(t *testing.T) {
 		// Spellings of base64url.
 		{"line break in header", h[:4] + "\n" + h[4:] + "." + p + "." + s, claims.MalformedToken},
 		{"carriage return in payload", h + "." + p[:4] + "\r" + p[4:] + "." + s, claims.MalformedToken},
+		{"line break before the payload", h + ".\n" + p + "." + s, claims.MalformedToken},
+		{"carriage return before the signature", h + "." + p + ".\r" + s, claims.MalformedToken},
 		{"line break behind", good + "\n", claims.MalformedToken},
 		{"blank before", " " + good, claims.MalformedToken},
 		{"blank within", h + "." + p + ". " + s, claims.MalformedToken},

@@ -80,8 +80,18 @@ func TestEntra(t *testing.T) {
 		}
 	}
 
+	// A template and a name that is none, side by side.
+	mixed := template
+	mixed.Issuers = []string{v2("{tenantid}"), "https://idp.example"}
+	v := newTestVerifier(t, mixed, StaticKeys(keySet(t, plain)))
+	for iss, want := range map[string]string{"https://idp.example": "", v2(tenantA): "unknown_issuer"} {
+		if got := check(t, v, sign("RS256", rsaKeys[0](), `{"alg":"RS256"}`, goodClaims("iss", `"`+iss+`"`))); got != want {
+			t.Errorf("%s without tid: got %q, want %q", iss, got, want)
+		}
+	}
+
 	// Elsewhere "issuer" of a key means nothing.
-	v := newTestVerifier(t, basePolicy(), StaticKeys(keySet(t, ofA)))
+	v = newTestVerifier(t, basePolicy(), StaticKeys(keySet(t, ofA)))
 	if got := check(t, v, sign("RS256", rsaKeys[0](), `{"alg":"RS256","kid":"k"}`, goodClaims())); got != "" {
 		t.Errorf("another vendor: got %q", got)
 	}
