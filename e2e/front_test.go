@@ -4,8 +4,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // front stands before a real issuer on the issuer's address: it counts what is
@@ -20,13 +22,13 @@ type front struct {
 	mu     sync.Mutex
 	issuer http.Handler
 	faults map[string]http.HandlerFunc // by path
-	count  map[string]int
+	asked  map[string][]string         // by path: when and by whom
 }
 
 // newFront listens on an address of loopback, "" for a free one.
 func newFront(t *testing.T, address string) *front {
 	t.Helper()
-	f := &front{stopped: make(chan struct{}), faults: make(map[string]http.HandlerFunc), count: make(map[string]int)}
+	f := &front{stopped: make(chan struct{}), faults: make(map[string]http.HandlerFunc), asked: make(map[string][]string)}
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
@@ -43,7 +45,7 @@ func newFront(t *testing.T, address string) *front {
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
-	f.count[r.URL.Path]++
+	f.asked[r.URL.Path] = append(f.asked[r.URL.Path], time.Now().Format("05.000 ")+r.RemoteAddr+" "+r.UserAgent())
 	next := f.issuer
 	if fault := f.faults[r.URL.Path]; fault != nil {
 		next = fault
@@ -82,7 +84,14 @@ func (f *front) fault(path string, h http.HandlerFunc) {
 func (f *front) fetched(path string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.count[path]
+	return len(f.asked[path])
+}
+
+// history tells when and by whom a path was asked for.
+func (f *front) history(path string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.asked[path])
 }
 
 // hang answers nothing until the client or the test gives up.

@@ -42,7 +42,7 @@ func TestReload(t *testing.T) {
 		t.Helper()
 		most := 1 + int(time.Since(began)/(10*time.Second))
 		if d, k := z.fetched(zitadelDiscovery), z.fetched(zitadelKeys); d > 1 || k > most {
-			t.Errorf("%s: discovery was fetched %d times, want 1, the JWKS %d times, want at most %d", when, d, k, most)
+			t.Errorf("%s: discovery was fetched %d times, want 1, the JWKS %d times, want at most %d: %q", when, d, k, most, z.history(zitadelKeys))
 		}
 	}
 	fetches("12 reloads")
