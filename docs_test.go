@@ -1,7 +1,9 @@
 package admit
 
 import (
+	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -14,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -281,11 +284,13 @@ func TestReadmeQuickstart(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := func() string { _, p, _ := strings.Cut(freeAddr(t), ":"); return p }
-	ports := strings.NewReplacer("8443", port(), "8080", port())
+	https := port()
+	ports := strings.NewReplacer("8443", https, "8080", port())
 	config := adaptTree(t, ports.Replace(string(text)))
 	config["storage"] = map[string]any{"module": "file_system", "root": t.TempDir()}
 	quiet(config)
 	loadTree(t, config)
+	awaitCertificate(t, "127.0.0.1:"+https)
 
 	var script strings.Builder // the commands so far that print nothing
 	fences := readDoc(t, "README.md").fences()
@@ -310,6 +315,29 @@ func TestReadmeQuickstart(t *testing.T) {
 	}
 	if answers < 3 {
 		t.Errorf("found %d commands with their answers", answers)
+	}
+}
+
+// awaitCertificate waits until Caddy has made the certificate of localhost, which
+// it does in the background.
+func awaitCertificate(t *testing.T, addr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	dialer := tls.Dialer{Config: &tls.Config{ServerName: "localhost", InsecureSkipVerify: true}}
+	for {
+		conn, err := dialer.DialContext(ctx, "tcp", addr)
+		if err == nil {
+			conn.Close()
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatal(err)
+		case <-again.C:
+		}
 	}
 }
 
