@@ -30,6 +30,7 @@ const jsonSite = `{
 // address of the site.
 func (s *site) loadJSON(config string) {
 	s.t.Helper()
+	s.addr = freeAddr(s.t)
 	if err := caddy.Load([]byte(strings.ReplaceAll(config, "ADDRESS", s.addr)), true); err != nil {
 		s.t.Fatalf("loading:\n%s\n%v", config, err)
 	}

@@ -25,7 +25,7 @@ type site struct {
 // one site. There is one Caddy at a time, so tests that use it are not parallel.
 func serve(t *testing.T, integrations, body string) *site {
 	t.Helper()
-	s := &site{t: t, addr: freeAddr(t)}
+	s := &site{t: t}
 	s.load(integrations, body)
 	t.Cleanup(func() {
 		if err := s.stop(); err != nil {
@@ -38,9 +38,11 @@ func serve(t *testing.T, integrations, body string) *site {
 // stop ends Caddy. It may be called more than once.
 func (s *site) stop() error { return caddy.Stop() }
 
-// load replaces the configuration, as caddy reload does.
+// load replaces the configuration, as caddy reload does. It takes another address
+// each time, so that no request meets the server that is on its way out.
 func (s *site) load(integrations, body string) {
 	s.t.Helper()
+	s.addr = freeAddr(s.t)
 	config := caddyfileText(s.addr, integrations, body)
 	if err := loadText(config); err != nil {
 		s.t.Fatalf("loading:\n%s\n%v", config, err)
@@ -97,20 +99,11 @@ func (s *site) get(path string, headers ...string) answered {
 // send writes a request by hand, so that no client library tidies it up.
 func (s *site) send(method, target string, headers ...string) answered {
 	s.t.Helper()
-	conn, err := net.DialTimeout("tcp", s.addr, 5*time.Second)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	lines := append([]string{method + " " + target + " HTTP/1.1", "Host: " + s.addr}, headers...)
 	if !strings.Contains(strings.ToLower(strings.Join(headers, "\n")), "connection:") {
 		lines = append(lines, "Connection: close")
 	}
-	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
-		s.t.Fatal(err)
-	}
-	return readAnswer(s.t, conn, method)
+	return s.raw(strings.Join(lines, "\r\n") + "\r\n\r\n")
 }
 
 // raw sends a whole request as it is written.
