@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
@@ -42,21 +43,37 @@ func loadScope(ctx caddy.Context, module any, raw []caddy.ModuleMap) (scope, err
 	return s, s.matchers.FromInterface(loaded)
 }
 
-// covers reports whether the request is one of the scope. A path with more than
-// one meaning is covered by every scope made of paths.
-func (s *scope) covers(r *http.Request, canonical bool) (bool, error) {
-	if s.paths && !canonical {
+// covers reports whether the request is one of the scope: as the client sent it,
+// or as it was rewritten since. A path with more than one meaning is covered by
+// every scope made of paths.
+func (s *scope) covers(r *request) (bool, error) {
+	if s.paths && !r.canonical {
 		return true, nil
 	}
-	return s.matchers.AnyMatchWithError(r)
+	ok, err := s.matchers.AnyMatchWithError(r.Request)
+	if ok || err != nil || r.asked == nil {
+		return ok, err
+	}
+	return s.matchers.AnyMatchWithError(r.asked)
 }
 
 // request is a request under decision.
 type request struct {
 	*http.Request
 	state     *state
-	query     string // as the client sent it
-	canonical bool   // its path has one meaning, see canonical
+	original  *url.URL      // as the client sent it
+	canonical bool          // its path has one meaning, see canonical
+	asked     *http.Request // with the original URL, if that was rewritten since
+}
+
+func newRequest(r *http.Request, original *url.URL, s *state) *request {
+	req := &request{Request: r, state: s, original: original, canonical: canonical(original)}
+	if r.URL.Path != original.Path {
+		asked := *r
+		asked.URL = original
+		req.asked = &asked
+	}
+	return req
 }
 
 // decide makes the one decision about a request. An error means that a matcher
@@ -73,7 +90,7 @@ func (c *checker) decide(r *request) (claims.Decision, error) {
 	r.state.decision = d // a claim matcher on a rule sees who is being judged
 	var failed error
 	covers := func(n int) bool {
-		ok, err := c.scopes[n-1].covers(r.Request, r.canonical)
+		ok, err := c.scopes[n-1].covers(r)
 		failed = errors.Join(failed, err)
 		return ok
 	}
@@ -133,7 +150,7 @@ func (c *checker) authenticate(r *request) claims.Decision {
 	if r.state.sent != nil {
 		sent.Header = r.state.sent
 	}
-	found, reason := findCredential(&sent, r.query, c.places)
+	found, reason := findCredential(&sent, r.original.RawQuery, c.places)
 	if reason != "" {
 		return claims.Decision{Verdict: claims.Refused, Reason: reason, Credential: found.place.kind()}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/page"
+	"github.com/caddy-admit/admit/jwt"
 )
 
 // guard is a [Handler] that is ready for requests.
@@ -104,6 +105,11 @@ func (h *Handler) provisionRules(ctx caddy.Context, e *expander, g *guard) {
 		}
 	}
 	g.readRules(ctx, e, rules, h.Require, h.Deny, h.Any)
+	other := func(in *integration) bool { return in.vendor != jwt.VendorCognito }
+	if len(g.integrations) > 0 && !slices.ContainsFunc(g.integrations, other) &&
+		slices.ContainsFunc(slices.Concat(h.Require, h.Deny), Rule.onEmail) {
+		e.fail("rule on email: %s", noEmail)
+	}
 }
 
 func (h *Handler) provisionMatch(ctx caddy.Context, g *guard) error {

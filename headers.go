@@ -34,12 +34,13 @@ func readHeaders(e *expander, lines []HeaderUp) identityHeaders {
 		if !httpguts.ValidHeaderFieldName(line.Name) || reservedHeader(up.name) {
 			e.fail("header_up %q: not the name of an identity header", line.Name)
 		}
+		mistakes := len(e.errs)
 		up.parts = headerParts(e, line.Name, e.text("header_up "+line.Name, line.Value))
 		if line.Claim != "" {
 			rule := (&Rule{Claim: line.Claim, Patterns: line.Patterns}).read(e, false)
 			up.rule = &rule
 		}
-		if up.rule == nil && !slices.ContainsFunc(up.parts, func(p headerPart) bool { return p.field != "" }) {
+		if len(e.errs) == mistakes && up.rule == nil && !slices.ContainsFunc(up.parts, func(p headerPart) bool { return p.field != "" }) {
 			e.fail("header_up %s: a fixed value needs a rule, or everybody gets it; use request_header for that", line.Name)
 		}
 		h.lines = append(h.lines, up)

@@ -16,6 +16,9 @@ import (
 	"github.com/caddy-admit/admit/jwt"
 )
 
+// oktaOrganisation is an issuer of Okta that is not one of its custom servers.
+var oktaOrganisation = regexp.MustCompile(`^https://[^/]+\.okta(preview|-emea)?\.com/?$`)
+
 var nameForm = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
 const (
@@ -31,6 +34,7 @@ type integration struct {
 	verifier *jwt.Verifier
 	mapping  *claims.Mapping
 	rules    claims.Rules
+	vendor   string
 	server   string       // the issuer that clients find by discovery, if it is one
 	poolKey  string       // of keys that outlive a reload, "" when they were given back
 	fetched  *fetchedKeys // those keys, nil for keys given by hand
@@ -40,7 +44,7 @@ type integration struct {
 // Every mistake is reported at once.
 func (c *Integration) provision(name string, log *zap.Logger) (*integration, error) {
 	e := newExpander()
-	in := &integration{name: name}
+	in := &integration{name: name, vendor: c.Vendor}
 	in.places = c.places(e)
 	in.rules.Require = scopeless(e, "require", c.Require, false)
 	in.rules.Deny = scopeless(e, "deny", c.Deny, true)
@@ -49,6 +53,7 @@ func (c *Integration) provision(name string, log *zap.Logger) (*integration, err
 	keys := c.keys(e, policy.Issuers)
 	e.check("policy", policy.Check())
 	c.requireAudience(e)
+	c.checkEmail(e)
 	if err := e.err("integration " + name); err != nil {
 		return nil, err
 	}
@@ -85,6 +90,14 @@ func (c *Integration) warn(name string, log *zap.Logger) {
 	}
 	if c.InsecureWeakSecret {
 		log.Warn("insecure_weak_secret: who sees one token may find the secret by trying", zap.String("integration", name))
+	}
+	if slices.ContainsFunc(c.Issuer, oktaOrganisation.MatchString) {
+		log.Warn("access tokens of an Okta organisation's own server are meant for Okta alone: name one of its authorization servers",
+			zap.String("integration", name))
+	}
+	if slices.ContainsFunc(c.From, func(p Place) bool { return p.Header != "" && p.Header != "Authorization" }) {
+		log.Warn("from header: Caddy's access log hides only Authorization and Cookie, see \"Tokens in the query\" in docs/reference.md",
+			zap.String("integration", name))
 	}
 	if slices.ContainsFunc(c.From, func(p Place) bool { return p.Query != "" }) {
 		log.Warn("from query: tokens in URLs end up in access logs, see \"Tokens in the query\" in docs/reference.md",
@@ -147,6 +160,18 @@ func (c *Integration) requireAudience(e *expander) {
 		e.fail("audience: required with issuer, jwks and key; \"audience any\" accepts tokens made for anybody")
 	}
 }
+
+// checkEmail refuses rules on e-mail addresses that no token can satisfy.
+func (c *Integration) checkEmail(e *expander) {
+	onEmail := c.Identity != nil && slices.Equal(c.Identity.User, []string{"email"})
+	if c.Vendor == jwt.VendorCognito && (onEmail || slices.ContainsFunc(slices.Concat(c.Require, c.Deny), Rule.onEmail)) {
+		e.fail("email: %s", noEmail)
+	}
+}
+
+const noEmail = "access tokens of Cognito hold no e-mail address; use username, sub or cognito:groups"
+
+func (r Rule) onEmail() bool { return r.Claim == "email" || r.Claim == "claims.email" }
 
 // bytes decodes a secret. Errors never hold any of it.
 func (s *Secret) bytes(e *expander) []byte {

@@ -50,7 +50,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 // it, which hide those of the gate and turn the list of groups into text.
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
 	s, original := stateOf(r), originalURL(r)
-	req := &request{Request: r, state: s, query: original.RawQuery, canonical: canonical(original)}
+	req := newRequest(r, original, s)
 	d, err := p.guard.decide(req)
 	if err != nil {
 		s.decide(r, claims.Decision{})

@@ -21,7 +21,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	s := stateOf(r)
 	g.headers.strip(r, s)
-	req := &request{Request: r, state: s, query: original.RawQuery, canonical: canonical(original)}
+	req := newRequest(r, original, s)
 	covered, err := g.covers(req)
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
@@ -29,7 +29,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !covered {
 		return next.ServeHTTP(w, r)
 	}
-	d, err := g.judge(req, original.Path)
+	d, err := g.judge(req)
 	if err != nil {
 		s.decide(r, claims.Decision{})
 		return caddyhttp.Error(http.StatusInternalServerError, err)
@@ -40,6 +40,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	case !d.LetsIn():
 		return g.refuse(w, req, &d)
 	case d.Verdict == claims.Bypassed:
+		if s.decision.Verdict == "" {
+			s.decision = d // no gate before this one has decided
+		}
 		g.hideQuery(r)
 	default:
 		g.headers.set(r, s)
@@ -49,12 +52,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 }
 
 // judge decides about a request that the gate covers.
-func (g *guard) judge(r *request, path string) (claims.Decision, error) {
+func (g *guard) judge(r *request) (claims.Decision, error) {
 	if g.origins.preflight(r.Request) {
 		g.bare(r.Request)
 		return claims.Decision{Verdict: claims.Bypassed}, nil
 	}
-	if g.exempt(r, path) {
+	if g.exempt(r) {
 		return claims.Decision{Verdict: claims.Bypassed}, nil
 	}
 	d, err := g.decide(r)
@@ -69,12 +72,13 @@ func (g *guard) covers(r *request) (bool, error) {
 	if g.match == nil {
 		return true, nil
 	}
-	return g.match.covers(r.Request, r.canonical)
+	return g.match.covers(r)
 }
 
-// exempt reports whether the request is not checked at all.
-func (g *guard) exempt(r *request, path string) bool {
-	return r.canonical && slices.ContainsFunc(g.bypass, func(b bypass) bool { return b.covers(r.Method, path) })
+// exempt reports whether the request is not checked at all. Only the path that
+// the client asked for counts.
+func (g *guard) exempt(r *request) bool {
+	return r.canonical && slices.ContainsFunc(g.bypass, func(b bypass) bool { return b.covers(r.Method, r.original.Path) })
 }
 
 // originalURL returns the URL that the client asked for, whatever has rewritten
