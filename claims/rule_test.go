@@ -132,6 +132,7 @@ func TestRuleOnClaims(t *testing.T) {
 		{`require|email|*@corp.example`, `{"email":"a@corp.example"}`, `{"email":"\"a@evil.example\"@corp.example"}`},
 		{`require|email|*@corp.example`, `{"email":"a@corp.example"}`, `{"email":"@corp.example"}`},
 		{`require|email|*`, `{"email":"a@b"}`, `{"email":"a@"}`},
+		{`require|email|*`, `{"email":"a@b"}`, `{"email":"a@@b"}`},
 		{`require|email|*`, `{"email":"a@b"}`, `{"email":"a"}`},
 		{`require|email|*`, `{"email":"a@b","email_verified":true}`, `{"email":"a@b","email_verified":false}`},
 		{`require|email|*`, `{"email":"a@b","email_verified":"true"}`, `{"email":"a@b","email_verified":"false"}`},

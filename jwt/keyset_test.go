@@ -1,12 +1,14 @@
 package jwt
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -51,9 +53,11 @@ func TestParseKeySet(t *testing.T) {
 		{"RSA with alg of EC", jwkOf(r, "alg", "ES256"), `does not fit`},
 		{"RSA with alg of a secret", jwkOf(r, "alg", "HS256"), `does not fit`}, // threat 8
 		{"RSA of 1024 bits", jwkOf(small), "1024 bits"},
+		{"RSA of 8192 bits", rsaWith(new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 8191), big.NewInt(1)), big.NewInt(65537)), ""},
 		{"RSA of 16384 bits", rsaWith(new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 16383), big.NewInt(1)), big.NewInt(65537)), "16384 bits"},
 		{"RSA, even modulus", rsaWith(new(big.Int).Sub(r.N, big.NewInt(1)), big.NewInt(65537)), "unusable"},
 		{"RSA, exponent 3", rsaWith(r.N, big.NewInt(3)), ""},
+		{"RSA, exponent of 31 bits", rsaWith(r.N, big.NewInt(1<<31-1)), ""},
 		{"RSA, exponent 1", rsaWith(r.N, big.NewInt(1)), "exponent"},
 		{"RSA, exponent 0", rsaWith(r.N, big.NewInt(0)), "unusable"},
 		{"RSA, even exponent", rsaWith(r.N, big.NewInt(65536)), "exponent"},
@@ -283,5 +287,24 @@ func TestParseKeyFile(t *testing.T) {
 	v := newTestVerifier(t, basePolicy(), StaticKeys(must(ParseKeyFile([]byte(cert)))))
 	if got := check(t, v, sign("PS384", r, `{"alg":"PS384","kid":"x"}`, goodClaims())); got != "" {
 		t.Errorf("key of a certificate: got %q", got)
+	}
+}
+
+func TestAppendDER(t *testing.T) {
+	for _, size := range []int{32, 48, 66} {
+		for short := range size + 1 {
+			for _, first := range []byte{0x01, 0x7f, 0x80, 0xff} {
+				r, s := make([]byte, size), make([]byte, size)
+				for i := short; i < size; i++ {
+					r[i], s[i] = first, first
+				}
+				s[size-1] = 1
+				got := appendDER(nil, r, s)
+				want := must(asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(r), new(big.Int).SetBytes(s)}))
+				if !bytes.Equal(got, want) || len(got) > maxDER {
+					t.Fatalf("%x %x: got %x, want %x", r, s, got, want)
+				}
+			}
+		}
 	}
 }
