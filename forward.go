@@ -59,8 +59,8 @@ func (g *guard) forwardCredential(r *http.Request, s *state) {
 	for i := range g.places {
 		g.places[i].remove(r)
 	}
-	if g.forward.what != "token" || s.token == "" {
-		return
+	if g.forward.what != "token" || s.token == "" || s.decision.Identity == nil {
+		return // without an identity it is one that an earlier gate accepted
 	}
 	switch g.forward.header {
 	case "Authorization":

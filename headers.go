@@ -138,6 +138,30 @@ func (h *identityHeaders) stripConnection(r *http.Request) {
 	r.Header["Connection"] = kept
 }
 
+// stripUpgrade takes out upgrades to another version of HTTP and to TLS (RFC 7540
+// section 3.2, RFC 2817): the requests inside would get to the application past
+// every gate. Sockets of other protocols stay.
+func stripUpgrade(h http.Header) {
+	lines := h["Upgrade"]
+	if len(lines) == 0 {
+		return
+	}
+	var kept []string
+	for protocol := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		protocol = textproto.TrimString(protocol)
+		switch name, _, _ := strings.Cut(strings.ToLower(protocol), "/"); name {
+		case "", "h2c", "h2", "http", "tls":
+		default:
+			kept = append(kept, protocol)
+		}
+	}
+	delete(h, "Upgrade")
+	delete(h, "Http2-Settings")
+	if len(kept) > 0 {
+		h["Upgrade"] = []string{strings.Join(kept, ", ")}
+	}
+}
+
 // set writes the headers about the identity: of each name the first line whose
 // rule holds.
 func (h *identityHeaders) set(r *http.Request, s *state) {

@@ -68,7 +68,7 @@ func (o *origins) trusts(r *http.Request) bool {
 // origins: it asks for nothing but permission.
 func (o *origins) preflight(r *http.Request) bool {
 	wanted := r.Header["Access-Control-Request-Method"]
-	if r.Method != http.MethodOptions || len(wanted) != 1 || !httpguts.ValidHeaderFieldName(wanted[0]) {
+	if r.Method != http.MethodOptions || r.Header.Get("Upgrade") != "" || len(wanted) != 1 || !httpguts.ValidHeaderFieldName(wanted[0]) {
 		return false
 	}
 	_, ok := o.of(r)

@@ -27,7 +27,7 @@ func TestPlaceholders(t *testing.T) {
 	for _, tc := range []struct{ name, target, header, want string }{
 		{"known", "/in/x", bearer(t, full), "id=ada groups=a,b in=local mail=a@example.com deep=7 none= cid= cgroups= verdict=allowed reason= rule= x="},
 		{"anonymous", "/in/x", "Accept: */*", strings.Replace(nobody, "%s", "anonymous", 1)},
-		{"bypassed", "/in/free", bearer(t, full), strings.Replace(nobody, "%s", "", 1)},
+		{"bypassed", "/in/free", bearer(t, full), strings.Replace(nobody, "%s", "bypassed", 1)},
 		{"not covered", "/out", bearer(t, full), strings.Replace(nobody, "%s", "", 1)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -49,6 +49,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 // not be made. The user has no metadata: Caddy would make fixed placeholders of
 // it, which hide those of the gate and turn the list of groups into text.
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+	stripUpgrade(r.Header)
 	s, original := stateOf(r), originalURL(r)
 	req := newRequest(r, original, s)
 	d, err := p.guard.decide(req)

@@ -20,6 +20,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	s := stateOf(r)
+	stripUpgrade(r.Header)
 	g.headers.strip(r, s)
 	req := newRequest(r, original, s)
 	covered, err := g.covers(req)
