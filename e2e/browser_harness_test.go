@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/chromedp"
 )
 
@@ -156,4 +157,20 @@ func summary(seen []received) string {
 		lines = append(lines, strings.TrimSpace(r.Method+" "+r.URI+" "+strings.Join(named(r.Header, "X-User"), "|")))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// complaints collects what the browser says to the developer of a page, but for
+// answers that are errors.
+func (b *tab) complaints(t *testing.T) *journal {
+	t.Helper()
+	said := new(journal)
+	err := chromedp.Listen(b.ctx, func(event any) {
+		if added, ok := event.(*log.EventEntryAdded); ok && added.Entry.Source != log.EntrySourceNetwork {
+			_, _ = fmt.Fprintln(said, added.Entry.Text)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said
 }
