@@ -1,0 +1,270 @@
+package oauth
+
+import (
+	"iter"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-admit/admit/internal/seal"
+)
+
+const (
+	// chunkSize is what one cookie of a session adds to a request at most, name
+	// and separators included. With two of them and five states of 600 bytes the
+	// cookies of an integration stay under 8 KiB.
+	chunkSize = 2500
+	// maxCookieName leaves room for a value.
+	maxCookieName = 128
+	// maxSameCookies bounds how many cookies of one name are tried.
+	maxSameCookies = 4
+	// stateInfix stands in the names of cookies of logins under way, between the
+	// name of the session's cookie and the id of the attempt.
+	stateInfix = ".state."
+)
+
+// sessionCookies puts sealed sessions into cookies and gets them out: one cookie,
+// or two for one that is longer than room. Which of both it is, is not written
+// down: a first chunk of full length may have a second. The seal is over the
+// whole, so no mixture opens (threat 47).
+type sessionCookies struct {
+	name, second string
+	domain       string
+	sameSite     http.SameSite
+	room         int // of the value of a chunk in bytes
+}
+
+// cookie has the attributes of all cookies of a session. Secure ones work on
+// http://localhost too; elsewhere plain http cannot log in.
+func (c *sessionCookies) cookie(name, value string) *http.Cookie {
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", Domain: c.domain,
+		Secure: true, HttpOnly: true, SameSite: c.sameSite,
+	}
+}
+
+// seal returns the text of a session, or of a reference to one that is stored.
+func (c *sessionCookies) seal(sealer *seal.Sealer, session *Session) string {
+	form := byte(formSession)
+	if session.stored {
+		form = formReference
+	}
+	return strict64.EncodeToString(sealer.Seal(nil, appendSession(nil, session, form)))
+}
+
+// fits reports whether a text has room in cookies.
+func (c *sessionCookies) fits(text string) bool { return len(text) <= 2*c.room }
+
+// write sets the cookies of a text that fits. A second chunk that the text does
+// not need is deleted if the request has one, or always without a request.
+func (c *sessionCookies) write(w http.ResponseWriter, r *http.Request, text string, life time.Duration) {
+	first, second := text, ""
+	if len(text) > c.room {
+		first, second = text[:c.room], text[c.room:]
+	}
+	c.set(w, c.name, first, life)
+	if second != "" {
+		c.set(w, c.second, second, life)
+	} else if r == nil || len(c.find(r).second) > 0 {
+		c.set(w, c.second, "", 0)
+	}
+}
+
+// clear deletes both chunks, and others of the name that the request has.
+func (c *sessionCookies) clear(w http.ResponseWriter, r *http.Request) {
+	names := []string{c.name, c.second}
+	for name := range cookies(r) {
+		short := len(name) <= len(c.second)+1
+		if len(names) < 2+maxSameCookies && short && c.chunk(name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		c.set(w, name, "", 0)
+	}
+}
+
+// set adds one Set-Cookie line, in place of one that is there for that name; an
+// empty value deletes the cookie. An answer with such a line is nobody else's.
+func (c *sessionCookies) set(w http.ResponseWriter, name, value string, life time.Duration) {
+	cookie := c.cookie(name, value)
+	cookie.MaxAge = max(1, int(life/time.Second))
+	if value == "" {
+		cookie.MaxAge, cookie.Expires = -1, time.Unix(0, 0)
+	}
+	h := w.Header()
+	lines := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool { return strings.HasPrefix(line, name+"=") })
+	h["Set-Cookie"] = append(lines, cookie.String())
+	h.Set("Cache-Control", "private, no-store")
+}
+
+// foundCookies are the different values of a session's cookies in a request.
+type foundCookies struct {
+	first, second []string
+}
+
+// find looks for the session's cookies. What is too long or has another alphabet
+// was never a session, and does not count against the bound.
+func (c *sessionCookies) find(r *http.Request) (found foundCookies) {
+	for name, value := range cookies(r) {
+		values := &found.first
+		switch name {
+		case c.name:
+		case c.second:
+			values = &found.second
+		default:
+			continue
+		}
+		if len(*values) < maxSameCookies && c.plausible(value) && !slices.Contains(*values, value) {
+			*values = append(*values, value)
+		}
+	}
+	return found
+}
+
+// present reports whether a request has a cookie of the session.
+func (c *sessionCookies) present(r *http.Request) bool {
+	for name := range cookies(r) {
+		if c.chunk(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// plausible reports whether a value could be a chunk. Go's base64 skips line
+// breaks, so the alphabet is checked here.
+func (c *sessionCookies) plausible(value string) bool {
+	if value == "" || len(value) > c.room {
+		return false
+	}
+	for i := range len(value) {
+		if !alphabet64[value[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// alphabet64 has the bytes of base64url (RFC 4648 section 5).
+var alphabet64 = func() (set [256]bool) {
+	for _, b := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		set[b] = true
+	}
+	return set
+}()
+
+// open returns what the cookies of a request hold that was sealed by us.
+func (c *sessionCookies) open(sealer *seal.Sealer, r *http.Request) (sessions []*Session) {
+	found := c.find(r)
+	for _, first := range found.first {
+		if session := c.openFirst(sealer, first, found.second); session != nil {
+			sessions = append(sessions, session)
+		}
+	}
+	return sessions
+}
+
+// openFirst opens a first chunk, with one of the second chunks if it can have one
+// and else alone.
+func (c *sessionCookies) openFirst(sealer *seal.Sealer, first string, seconds []string) *Session {
+	if len(first) == c.room {
+		for _, second := range seconds {
+			if session := openText(sealer, first, second); session != nil {
+				return session
+			}
+		}
+	}
+	return openText(sealer, first, "")
+}
+
+// openText opens the text of two chunks, of which the first ends with a whole
+// group of base64 if there is a second.
+func openText(sealer *seal.Sealer, first, second string) *Session {
+	size := strict64.DecodedLen(len(first)) + strict64.DecodedLen(len(second))
+	room := make([]byte, 2*size) // for what is sealed, and what was
+	n, err := strict64.Decode(room, []byte(first))
+	if err != nil {
+		return nil
+	}
+	m, err := strict64.Decode(room[n:], []byte(second))
+	if err != nil {
+		return nil
+	}
+	plain, err := sealer.Open(room[size:size], room[:n+m])
+	if err != nil {
+		return nil
+	}
+	session, _ := parseSession(plain)
+	return session
+}
+
+// chunk reports whether a cookie of that name is the session's: <name>, or
+// <name>.<digits>, of which two are in use.
+func (c *sessionCookies) chunk(name string) bool {
+	rest, ok := strings.CutPrefix(name, c.name)
+	if !ok || rest == "" {
+		return ok
+	}
+	digits, ok := strings.CutPrefix(rest, ".")
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+// owns reports whether a cookie of that name is ours, the session's or that of a
+// login under way.
+func (c *sessionCookies) owns(name string) bool {
+	rest, ok := strings.CutPrefix(name, c.name)
+	return ok && (c.chunk(name) || strings.HasPrefix(rest, stateInfix))
+}
+
+// cookies goes through the cookies of a request: names and values as they are,
+// without the blanks around them.
+func cookies(r *http.Request) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for _, line := range r.Header["Cookie"] {
+			for pair := range strings.SplitSeq(line, ";") {
+				name, value, _ := strings.Cut(pair, "=")
+				if !yield(textproto.TrimString(name), textproto.TrimString(value)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// strip takes the cookies that are ours out of a request.
+func (c *sessionCookies) strip(r *http.Request) {
+	lines := r.Header["Cookie"]
+	ours := func(line string) bool { return strings.Contains(line, c.name) }
+	if !slices.ContainsFunc(lines, ours) {
+		return
+	}
+	kept := make([]string, 0, len(lines))
+	for _, line := range lines {
+		if line = c.stripLine(line); line != "" {
+			kept = append(kept, line)
+		}
+	}
+	if len(kept) == 0 {
+		delete(r.Header, "Cookie")
+		return
+	}
+	r.Header["Cookie"] = kept
+}
+
+// stripLine leaves a line without cookies of ours as it is. Of another one all
+// pairs stay as they are, and what was between the first and the last of them.
+func (c *sessionCookies) stripLine(line string) string {
+	pairs := strings.Split(line, ";")
+	all := len(pairs)
+	pairs = slices.DeleteFunc(pairs, func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return c.owns(textproto.TrimString(name))
+	})
+	if len(pairs) == all {
+		return line
+	}
+	return textproto.TrimString(strings.Join(pairs, ";"))
+}

@@ -1,0 +1,96 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/caddy-admit/admit/internal/store"
+)
+
+// MarkKind says whose sessions a mark ends.
+type MarkKind string
+
+const (
+	MarkSession MarkKind = "session" // the one of an ID
+	MarkUser    MarkKind = "user"    // those of a user that began until now
+	MarkAll     MarkKind = "all"     // those of the integration that began until now
+)
+
+// mark names a mark. Its value is the time until which sessions had to begin for
+// it to end them; zero stands for no mark.
+type mark struct {
+	kind MarkKind
+	name string
+}
+
+// endOfTime is later than the beginning of any session.
+var endOfTime = time.UnixMilli(1<<62 - 1)
+
+// Mark ends sessions everywhere: in this process at once, in others within 10 s.
+// The name is a session's ID, a user, or empty for all. Until says when the mark
+// may be swept: no session that it ends may last longer. The error is a
+// [store.ErrUnavailable].
+func (s *Sessions) Mark(ctx context.Context, kind MarkKind, name string, until time.Time) error {
+	at := s.now()
+	before := at
+	if kind == MarkSession {
+		before = endOfTime // whenever it began by the clock of another node
+	}
+	m := mark{kind, name}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	// Noted here first: where the storage fails, this process at least knows it.
+	s.marks.put(m, before, at)
+	return s.storage.Store(ctx, s.markKey(m), withExpiry(until, strconv.AppendInt(nil, before.UnixMilli(), 10)))
+}
+
+func (s *Sessions) markKey(m mark) string {
+	return store.Key(markFolder, s.config.Integration, string(m.kind)+":"+m.name)
+}
+
+// loadMark reads a mark. One that cannot be read ends what it names: it is there.
+// Marks are not sealed, else a new secret would make them unreadable.
+func (s *Sessions) loadMark(ctx context.Context, m mark) (time.Time, error) {
+	value, err := s.storage.Load(ctx, s.markKey(m))
+	if errors.Is(err, store.ErrNotExist) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	_, text, _ := cutExpiry(value)
+	millis, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return endOfTime, nil
+	}
+	return time.UnixMilli(millis), nil
+}
+
+// revoked returns [ErrSessionRevoked] for a session that a mark ends. Marks that
+// are not remembered are asked for all at once; each is asked for at most once in
+// 10 s, those of a user or of all for many sessions together.
+func (s *Sessions) revoked(ctx context.Context, session *Session) error {
+	names := [...]mark{{MarkSession, session.ID}, {MarkAll, ""}, {MarkUser, session.User}}
+	var before [len(names)]time.Time
+	var asked [len(names)]*lookup[time.Time]
+	for i, m := range names {
+		if m.kind != MarkUser || m.name != "" {
+			before[i], asked[i] = s.marks.start(ctx, m)
+		}
+	}
+	for i, question := range asked {
+		if question != nil {
+			var err error
+			if before[i], err = question.wait(ctx); err != nil {
+				return fmt.Errorf("oauth: whether a session was ended: %w", err)
+			}
+		}
+		if !before[i].IsZero() && !session.Began.After(before[i]) {
+			return ErrSessionRevoked
+		}
+	}
+	return nil
+}

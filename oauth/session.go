@@ -1,0 +1,266 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/caddy-admit/admit/internal/store"
+)
+
+var (
+	// ErrNoSession means that the request has no session cookie.
+	ErrNoSession = errors.New("oauth: no session")
+	// ErrSessionInvalid means that no session cookie of the request opens: forged,
+	// cut, mixed, of another integration or under a secret that is gone. Which of
+	// these it is nobody learns. The caller clears the cookies.
+	ErrSessionInvalid = errors.New("oauth: session is invalid")
+	// ErrSessionExpired means that the session was idle or lasted too long.
+	ErrSessionExpired = errors.New("oauth: session is expired")
+	// ErrSessionRevoked means that the session was ended by a logout, a later login
+	// or a mark.
+	ErrSessionRevoked = errors.New("oauth: session is revoked")
+	// ErrSessionSize means that a session does not fit into cookies and may not be
+	// kept elsewhere.
+	ErrSessionSize = errors.New("oauth: session does not fit into cookies")
+)
+
+// Session is somebody who has logged in. It holds claims, not verdicts: rules are
+// applied on every request.
+type Session struct {
+	// ID is 144 random bits in base64url, new at each login.
+	ID   string
+	User string
+	// Claims is a JSON object. It is shared and must not be changed.
+	Claims json.RawMessage
+	// Stamp tells the credential by which a local user logged in from a later one.
+	Stamp string
+	// Tokens is what the provider gave to renew the session. A session with tokens
+	// is kept in storage. It is shared and must not be changed.
+	Tokens []byte
+	// Began is the login, Seen the last renewal, Ends the time that nothing
+	// prolongs. [Sessions.Start] sets them.
+	Began, Seen, Ends time.Time
+
+	stored bool // kept in storage; what the cookie holds is a reference
+}
+
+// leeway is how far the clocks of nodes that share sessions may lie apart.
+const leeway = time.Minute
+
+// Expires returns when a session ends if it is not renewed before.
+func (s *Sessions) Expires(session *Session) time.Time {
+	end := session.Ends
+	if limit := session.Began.Add(s.config.Max); limit.Before(end) {
+		end = limit // the limit was lowered since
+	}
+	if session.Seen.IsZero() || s.config.Idle == 0 {
+		return end
+	}
+	if limit := session.Seen.Add(s.config.Idle); limit.Before(end) {
+		end = limit
+	}
+	return end
+}
+
+// over reports whether a session has ended by itself. One from the future has
+// too: else a clock that was set back would prolong it.
+func (s *Sessions) over(session *Session) bool {
+	now := s.now()
+	return !now.Before(s.Expires(session)) || session.Began.After(now.Add(leeway))
+}
+
+// Start makes a session out of what the caller knows about somebody who has just
+// logged in: User, Claims, Stamp and Tokens. The session gets a new ID; those
+// that the browser had until now are ended. Besides errors of the storage, which
+// are [store.ErrUnavailable], it returns [ErrSessionSize] for a session that does
+// not fit into cookies where only these are allowed.
+func (s *Sessions) Start(ctx context.Context, w http.ResponseWriter, r *http.Request, session *Session) error {
+	seals, err := s.seals.get(ctx, secretName)
+	if err != nil {
+		return err
+	}
+	for _, old := range s.opened(seals, r) {
+		if !s.over(old) {
+			if err := s.end(ctx, old); err != nil {
+				return err
+			}
+		}
+	}
+	at := s.now()
+	now := at.Truncate(time.Millisecond)
+	session.ID = newSessionID()
+	session.Began, session.Seen, session.Ends = now, now, now.Add(s.config.Max)
+	value, err := s.keep(ctx, seals, session)
+	if err != nil {
+		return err
+	}
+	s.marks.put(mark{MarkSession, session.ID}, time.Time{}, at) // nobody can have marked it yet
+	s.cookies.write(w, nil, value, s.config.Max)
+	return nil
+}
+
+// keep puts a new session where it belongs and returns the value of its cookie.
+func (s *Sessions) keep(ctx context.Context, seals *sessionSeals, session *Session) (string, error) {
+	session.stored = false
+	if s.config.Store != "storage" && len(session.Tokens) == 0 {
+		if value := s.cookies.seal(seals.cookie, session); s.cookies.fits(value) {
+			return value, nil
+		}
+	}
+	if s.config.Store == "cookie" {
+		return "", ErrSessionSize
+	}
+	session.stored = true
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := s.storeRecord(ctx, seals, session); err != nil {
+		return "", err
+	}
+	reference := &Session{ID: session.ID, Began: session.Began, Ends: session.Ends, stored: true}
+	return s.cookies.seal(seals.cookie, reference), nil
+}
+
+// Open returns the session of a request, checked against the marks that are at
+// most 10 s old. The error is [ErrNoSession], [ErrSessionInvalid],
+// [ErrSessionExpired], [ErrSessionRevoked] or a [store.ErrUnavailable]. Of several
+// cookies of one name the latest login that counts wins, whatever the others are.
+func (s *Sessions) Open(ctx context.Context, r *http.Request) (*Session, error) {
+	if !s.cookies.present(r) {
+		return nil, ErrNoSession
+	}
+	seals, err := s.seals.get(ctx, secretName)
+	if err != nil {
+		return nil, err
+	}
+	verdict := ErrSessionInvalid
+	for _, session := range s.opened(seals, r) {
+		session, err := s.check(ctx, seals, session)
+		if err == nil || errors.Is(err, store.ErrUnavailable) {
+			return session, err
+		}
+		if verdict == ErrSessionInvalid {
+			verdict = err
+		}
+	}
+	return nil, verdict
+}
+
+// opened returns the sessions and references in the cookies of a request, the
+// latest login first. They are genuine, and nothing more is known of them.
+func (s *Sessions) opened(seals *sessionSeals, r *http.Request) []*Session {
+	sessions := s.cookies.open(seals.cookie, r)
+	if len(sessions) > 1 {
+		slices.SortStableFunc(sessions, func(a, b *Session) int {
+			if c := b.Began.Compare(a.Began); c != 0 {
+				return c
+			}
+			return b.Seen.Compare(a.Seen)
+		})
+	}
+	return sessions
+}
+
+// check returns the session that a cookie stands for, if it counts.
+func (s *Sessions) check(ctx context.Context, seals *sessionSeals, session *Session) (*Session, error) {
+	if s.over(session) {
+		return nil, ErrSessionExpired
+	}
+	if session.stored {
+		record, err := s.records.get(ctx, session.ID)
+		switch {
+		case errors.Is(err, store.ErrNotExist):
+			if err := s.revoked(ctx, session); err != nil {
+				return nil, err
+			}
+			return nil, ErrSessionExpired // swept
+		case err != nil:
+			return nil, err
+		}
+		own := *record
+		if session = &own; s.over(session) {
+			return nil, ErrSessionExpired
+		}
+	}
+	if err := s.revoked(ctx, session); err != nil {
+		return nil, err
+	}
+	return session, nil
+}
+
+// Renew notes that an open session is in use, once a tenth of the idle time has
+// passed since that was noted last. A storage that cannot note it is no error:
+// the session lives on until its idle time is over.
+func (s *Sessions) Renew(ctx context.Context, w http.ResponseWriter, r *http.Request, session *Session) error {
+	now := s.now().Truncate(time.Millisecond)
+	if s.fresh(session, now) || s.over(session) {
+		return nil
+	}
+	seals, err := s.seals.get(ctx, secretName)
+	if err != nil {
+		return err
+	}
+	if session.stored {
+		s.renewRecord(ctx, seals, session, now)
+		return nil
+	}
+	renewed := *session
+	renewed.Seen = now
+	if value := s.cookies.seal(seals.cookie, &renewed); s.cookies.fits(value) {
+		session.Seen = now
+		s.cookies.write(w, r, value, session.Ends.Sub(now))
+	}
+	return nil
+}
+
+// fresh reports whether a session needs no renewal at a time.
+func (s *Sessions) fresh(session *Session, now time.Time) bool {
+	return s.config.Idle == 0 || now.Sub(session.Seen) < s.config.Idle/10
+}
+
+// End ends a session everywhere: here at once, on other nodes within 10 s. So it
+// does with all others that the request's cookies open. The cookies are deleted
+// also when it returns an error, a [store.ErrUnavailable]: then a copy of a
+// cookie may still count.
+func (s *Sessions) End(ctx context.Context, w http.ResponseWriter, r *http.Request, session *Session) error {
+	s.Clear(w, r)
+	seals, err := s.seals.get(ctx, secretName)
+	if err == nil {
+		for _, other := range s.opened(seals, r) {
+			if other.ID != session.ID && !s.over(other) {
+				err = errors.Join(err, s.end(ctx, other))
+			}
+		}
+	}
+	return errors.Join(err, s.end(ctx, session))
+}
+
+// end leaves a mark and deletes the record. The mark comes first and is what
+// counts: another node may be writing the record at this moment.
+func (s *Sessions) end(ctx context.Context, session *Session) error {
+	err := s.Mark(ctx, MarkSession, session.ID, session.Ends)
+	if session.stored {
+		ctx, cancel := bounded(ctx)
+		defer cancel()
+		_ = s.storage.Delete(ctx, s.recordKey(session.ID)) // else it is swept
+		s.records.drop(session.ID)
+	}
+	return err
+}
+
+// Clear tells the browser to delete the session's cookies. A copy of them still
+// counts: see [Sessions.End].
+func (s *Sessions) Clear(w http.ResponseWriter, r *http.Request) { s.cookies.clear(w, r) }
+
+// Strip takes the cookies of these sessions and of logins under way out of a
+// request. Other cookies stay byte for byte.
+func (s *Sessions) Strip(r *http.Request) { s.cookies.strip(r) }
+
+// bounded is the context of one operation on the storage that is to be done also
+// when the client has gone.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), store.Timeout)
+}

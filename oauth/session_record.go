@@ -1,0 +1,165 @@
+package oauth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/caddy-admit/admit/internal/store"
+)
+
+// Folders of the storage: a record for each session that is kept there, and a
+// mark for each that was ended. A storage knows no expiry, so every value begins
+// with its own, in clear: [SweepSessions] needs no key to see what is old.
+const (
+	recordFolder = "sessions"
+	markFolder   = "marks"
+)
+
+// withExpiry writes until when a value counts before it: Unix seconds in
+// decimals, and a line break.
+func withExpiry(until time.Time, value []byte) []byte {
+	dst := strconv.AppendInt(nil, until.Unix()+1, 10)
+	return append(append(dst, '\n'), value...)
+}
+
+// cutExpiry reads what [withExpiry] wrote.
+func cutExpiry(data []byte) (until time.Time, value []byte, ok bool) {
+	head, value, ok := bytes.Cut(data, []byte{'\n'})
+	seconds, err := strconv.ParseInt(string(head), 10, 64)
+	return time.Unix(seconds, 0), value, ok && err == nil
+}
+
+func (s *Sessions) recordKey(id string) string {
+	return store.Key(recordFolder, s.config.Integration, id)
+}
+
+// storeRecord writes a session to the storage and remembers it.
+func (s *Sessions) storeRecord(ctx context.Context, seals *sessionSeals, session *Session) error {
+	at := s.now()
+	sealed := seals.record.Seal(nil, appendSession(nil, session, formSession))
+	if err := s.storage.Store(ctx, s.recordKey(session.ID), withExpiry(s.Expires(session), sealed)); err != nil {
+		return err
+	}
+	record := *session
+	s.records.put(session.ID, &record, at)
+	return nil
+}
+
+// loadRecord reads a session from the storage. The error is a
+// [store.ErrNotExist], [ErrSessionInvalid] or a [store.ErrUnavailable].
+func (s *Sessions) loadRecord(ctx context.Context, id string) (*Session, error) {
+	seals, err := s.seals.get(ctx, secretName)
+	if err != nil {
+		return nil, err
+	}
+	value, err := s.storage.Load(ctx, s.recordKey(id))
+	if err != nil {
+		return nil, err
+	}
+	_, sealed, _ := cutExpiry(value)
+	plain, err := seals.record.Open(nil, sealed)
+	if err != nil {
+		return nil, ErrSessionInvalid
+	}
+	session, ok := parseSession(plain)
+	if !ok || session.stored || session.ID != id { // a reference, or the record of another session
+		return nil, ErrSessionInvalid
+	}
+	session.stored = true
+	return session, nil
+}
+
+const (
+	renewWait  = 2 * time.Second  // for the lock of a record
+	renewPause = 10 * time.Second // after a failure
+)
+
+// renewRecord notes in the storage that a session is in use. One request of a
+// session does so at a time, and none for a while after the storage refused: a
+// request waits for nothing that it does not need.
+func (s *Sessions) renewRecord(ctx context.Context, seals *sessionSeals, session *Session, now time.Time) {
+	if now.UnixMilli() < s.paused.Load() {
+		return
+	}
+	if _, busy := s.renewing.LoadOrStore(session.ID, nil); busy {
+		return
+	}
+	defer s.renewing.Delete(session.ID)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewWait)
+	defer cancel()
+	seen, err := s.renewLocked(ctx, seals, session.ID, now)
+	switch {
+	case err == nil:
+		session.Seen = seen
+	case errors.Is(err, store.ErrUnavailable):
+		s.paused.Store(now.Add(renewPause).UnixMilli())
+	}
+}
+
+// renewLocked changes the record as it is now, not as it was remembered: another
+// node may have renewed its tokens. A record that is gone is not written again.
+func (s *Sessions) renewLocked(ctx context.Context, seals *sessionSeals, id string, now time.Time) (seen time.Time, err error) {
+	unlock, err := s.storage.Lock(ctx, s.recordKey(id))
+	if err != nil {
+		return seen, err
+	}
+	defer unlock()
+	record, err := s.loadRecord(ctx, id)
+	if err != nil {
+		return seen, err
+	}
+	if s.fresh(record, now) {
+		s.records.put(id, record, now)
+		return record.Seen, nil
+	}
+	record.Seen = now
+	return now, s.storeRecord(ctx, seals, record)
+}
+
+// sweepSlack is how long something old is left alone, for clocks that differ.
+const sweepSlack = 10 * time.Minute
+
+// SweepSessions deletes the records and marks of sessions that have ended by
+// themselves, of all integrations that share a storage. It reads all of them, so
+// it is for every hour or so; one process at a time does it. A
+// [store.ErrUnavailable] leaves the rest for the next time.
+func SweepSessions(ctx context.Context, storage store.Store, now time.Time) error {
+	unlock, err := storage.Lock(ctx, store.Folder("sweep"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, folder := range []string{recordFolder, markFolder} {
+		keys, err := storage.List(ctx, store.Folder(folder))
+		if err != nil && !errors.Is(err, store.ErrNotExist) {
+			return err
+		}
+		for _, key := range keys {
+			if err := sweepKey(ctx, storage, key, now.Add(-sweepSlack)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sweepKey deletes a value that counted until before a time. What cannot be read
+// stays: as a mark it still keeps somebody out.
+func sweepKey(ctx context.Context, storage store.Store, key string, before time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	value, err := storage.Load(ctx, key)
+	if err == nil {
+		if until, _, ok := cutExpiry(value); ok && until.Before(before) {
+			err = storage.Delete(ctx, key)
+		}
+	}
+	if errors.Is(err, store.ErrNotExist) {
+		return nil
+	}
+	return err
+}
