@@ -155,13 +155,14 @@ func TestJudge(t *testing.T) {
 	if reason, _ := (&Rules{Any: make([]AnyRule, 1)}).Judge(identity(t, &Mapping{}, `{}`), all); reason != RuleFailed {
 		t.Errorf("zero any: got %q", reason)
 	}
-	for name, want := range map[string]bool{"": false, "require": true, "any": true, "deny": false, "elsewhere": false} {
+	for name, want := range map[string]bool{"": false, "require": true, "any": true, "deny": false, "elsewhere": false, "any elsewhere": false} {
 		rs := map[string]*Rules{
-			"":          {},
-			"require":   {Require: rules.Require[:1]},
-			"any":       {Any: rules.Any},
-			"deny":      {Deny: rules.Deny},
-			"elsewhere": {Require: rules.Require[1:]},
+			"":              {},
+			"require":       {Require: rules.Require[:1]},
+			"any":           {Any: rules.Any},
+			"deny":          {Deny: rules.Deny},
+			"any elsewhere": {Any: []AnyRule{any(3, `require|a|1`)}},
+			"elsewhere":     {Require: rules.Require[1:]},
 		}[name]
 		if got := rs.Demand(func(scope int) bool { return scope == 2 }); got != want {
 			t.Errorf("demand of %q: got %v", name, got)

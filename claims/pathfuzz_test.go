@@ -21,7 +21,7 @@ func FuzzPath(f *testing.F) {
 		{"a..b", `{}`},
 		{`\`, `{"\\":true}`},
 		{"scope", `{"scope":" a  b "}`},
-		{"a.permissions.*", `{"a":{"permissions":["b c"]}}`},
+		{"a.permissions.*", `{"a":{"permissions":["b c","d"]}}`},
 		{".", `{}`},
 		{"a.", `{"a.":1}`},
 	} {

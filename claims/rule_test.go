@@ -80,6 +80,7 @@ func TestRuleOnClaims(t *testing.T) {
 		{`require|scp|a`, `{"scp":"b a"}`, `{"scp":"ba"}`},
 		{`require|permissions|a`, `{"permissions":"a b"}`, `{"permissions":["a b"]}`},
 		{`require|data.permissions|a`, `{"data":{"permissions":"a b"}}`, `{"data":{"permission":"a b"}}`},
+		{`require|permissions.*|d`, `{"permissions":{"x":"b c","y":"d"}}`, `{"permissions":{"x":"b c","d":"y"}}`},
 		{`require|scope|a`, `{"scope":["b","a"]}`, `{"scope":["b a"]}`},
 		// Numbers and booleans by their JSON text.
 		{`require|n|1`, `{"n":1}`, `{"n":1.0}`},
@@ -142,6 +143,7 @@ func TestRuleOnClaims(t *testing.T) {
 		{`require|email|*`, `{"email":"a@b"}`, `{"email":"a@b","email_verified":"no"}`},
 		{`require|email|*`, `{"email":"a@b"}`, `{"email":"a@b","email_verified":[true]}`},
 		{`require|email|*`, `{"email":["a@b"]}`, `{"email":["a@b"],"email_verified":false}`},
+		{`require|email|*@corp.example`, `{"email":["x","a@corp.example"]}`, `{"email":["x","a@corp.example@x"]}`},
 		{`require|claims.email|*`, `{"email":"a@b"}`, `{"email":"a@b","email_verified":false}`},
 		// deny sees an address that nobody vouches for.
 		{`deny|email|*@evil.example`, `{"email":"a@EVIL.example","email_verified":false}`, `{"email":"a@corp.example","email_verified":false}`},
@@ -232,7 +234,7 @@ func TestRuleOnIdentity(t *testing.T) {
 		User:        paths("sub"),
 		Groups:      paths("roles"),
 		GroupMap:    map[string][]string{"ext": {"local", "more"}},
-		Named:       map[string][]Path{"team": paths("dept", "unit"), "mail": paths("email")},
+		Named:       map[string][]Path{"team": paths("dept", "unit"), "late": paths("absent", "unit"), "mail": paths("email")},
 	}
 	id := identity(t, m, `{"sub":"ann","roles":["ext","other"],"user":"eve","groups":["root"],"integration":"evil","team":"x","dept":"d","unit":["u"],"email":"a@Corp.example"}`)
 	for rule, want := range map[string]Outcome{
@@ -241,8 +243,8 @@ func TestRuleOnIdentity(t *testing.T) {
 		`require|groups|ext`: Fails, `require|groups|root`: Fails, `require|claims.groups|root`: Holds, `require|roles|ext`: Holds,
 		`require|integration|corp`: Holds, `require|integration|evil`: Fails, `require|claims.integration|evil`: Holds,
 		`require|team|d`: Holds, `require|team|u`: Holds, `require|team|x`: Fails, `require|claims.team|x`: Holds,
-		`require|mail|a@corp.example`: Holds,
-		`deny|user|ANN`:               Holds, `deny|groups|LOCAL`: Holds, `deny|integration|CORP`: Holds,
+		`require|mail|a@corp.example`: Holds, `require|late|u`: Holds,
+		`deny|user|ANN`: Holds, `deny|groups|LOCAL`: Holds, `deny|integration|CORP`: Holds,
 	} {
 		if got := judge(t, rule, id); got != want {
 			t.Errorf("%s: got %v, want %v", rule, got, want)

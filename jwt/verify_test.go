@@ -94,7 +94,7 @@ func TestClaims(t *testing.T) {
 	strict := func(p *Policy) { p.Leeway = 0 }
 	two := func(p *Policy) { p.Issuers, p.Audience = []string{"https://a", "https://b/"}, []string{"x", "y"} }
 	azp := func(p *Policy) {
-		p.AudienceClaims = []claims.Path{claims.MustPath("aud"), claims.MustPath("azp"), claims.MustPath("a.b")}
+		p.AudienceClaims = []claims.Path{claims.MustPath("aud"), claims.MustPath("azp"), claims.MustPath("a.b"), claims.MustPath("c.*")}
 	}
 	any := func(p *Policy) { p.Issuers, p.Audience = nil, nil }
 	for _, tc := range []struct {
@@ -185,6 +185,7 @@ func TestClaims(t *testing.T) {
 		{[]string{"aud", `"account"`, "azp", `"web"`}, azp, "wrong_audience"},
 		{[]string{"aud", "", "a", `{"b":["api"]}`}, azp, ""},
 		{[]string{"aud", `"api"`, "azp", `1`}, azp, "malformed_token"},
+		{[]string{"aud", `"api"`, "c", `{"x":"api"}`}, azp, "malformed_token"},
 		{[]string{"iss", "", "aud", ""}, any, ""},
 		{[]string{"iss", `"https://evil"`, "aud", `{}`}, any, ""},
 		{[]string{"exp", ""}, any, "missing_expiry"},
