@@ -147,8 +147,9 @@ func (c *checker) authenticate(r *request) claims.Decision {
 		return c.guardCookie(r.Request, claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential})
 	}
 	sent := *r.Request
-	if r.state.sent != nil {
-		sent.Header = r.state.sent
+	if s := r.state; s.sent != nil || len(s.headers) > 0 { // a gate has been here
+		s.keepSent(r.Request)
+		sent.Header = s.sent
 	}
 	found, reason := findCredential(&sent, r.original.RawQuery, c.places)
 	if reason != "" {

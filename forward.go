@@ -3,6 +3,7 @@ package admit
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -57,7 +58,9 @@ func (g *guard) forwardCredential(r *http.Request, s *state) {
 	}
 	s.keepSent(r)
 	for i := range g.places {
-		g.places[i].remove(r)
+		if p := &g.places[i]; p.Header == "" || !slices.Contains(s.headers, p.Header) {
+			p.remove(r)
+		}
 	}
 	if g.forward.what != "token" || s.token == "" || s.decision.Identity == nil {
 		return // without an identity it is one that an earlier gate accepted

@@ -42,10 +42,15 @@ func stateOf(r *http.Request) *state {
 	return s
 }
 
-// keepSent keeps the client's headers aside. It is called before they change.
+// keepSent keeps the client's headers aside. It is called before a gate takes one
+// out; those that gates have set are not the client's.
 func (s *state) keepSent(r *http.Request) {
-	if s.sent == nil {
-		s.sent = r.Header.Clone()
+	if s.sent != nil {
+		return
+	}
+	s.sent = r.Header.Clone()
+	for _, name := range s.headers {
+		delete(s.sent, name)
 	}
 }
 
