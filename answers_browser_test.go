@@ -26,7 +26,7 @@ func TestWantsPage(t *testing.T) {
 		{"fetch that accepts HTML", "GET", []string{"Sec-Fetch-Mode: cors", html}, false},
 		{"image", "GET", []string{"Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image", "Accept: image/*"}, false},
 		{"socket", "GET", []string{"Sec-Fetch-Mode: websocket", html, "Connection: Upgrade", "Upgrade: websocket"}, false},
-		{"upgrade by navigation", "GET", []string{"Sec-Fetch-Mode: navigate", html, "Connection: Upgrade", "Upgrade: h2c"}, false},
+		{"upgrade by navigation", "GET", []string{"Sec-Fetch-Mode: navigate", html, "Connection: Upgrade", "Upgrade: tcp"}, false},
 		{"old browser", "GET", []string{html}, true},
 		{"old browser, capitals", "GET", []string{"Accept: TEXT/HTML"}, true},
 		{"old browser, a form", "POST", []string{html}, true},
