@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"text/template"
 	"time"
@@ -48,6 +49,8 @@ type caddy struct {
 	client  *http.Client
 	sent    secrets
 	answers journal
+
+	count, resent atomic.Int64 // requests, and those of them that were sent twice
 }
 
 // startCaddy runs Caddy with a Caddyfile and waits until it serves. The test's
@@ -147,6 +150,9 @@ func (c *caddy) finish(t *testing.T) {
 		for _, found := range c.sent.foundIn(said) {
 			t.Errorf("Caddy's %s hold a token, a part of one, or a secret: %q", where, found)
 		}
+	}
+	if n, resent := c.count.Load(), c.resent.Load(); resent > 10+n/20 {
+		t.Errorf("%d of %d requests were sent twice, since the connection ended", resent, n)
 	}
 	for _, bad := range []string{"panic", "DATA RACE"} {
 		if strings.Contains(c.logs.String(), bad) {
