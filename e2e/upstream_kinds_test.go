@@ -1,0 +1,424 @@
+package e2e
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const kindsSecret = "a-secret-of-32-bytes-or-more-for-all-kinds"
+
+// kindsGlobals are two integrations: tokens of one come in a header, those of the
+// other in a cookie.
+const kindsGlobals = `
+{
+	{{.Globals}}
+	admit local {
+		secret text {env.KINDS_SECRET}
+		issuer local
+		audience api
+	}
+	admit other {
+		secret text {env.KINDS_SECRET}
+		issuer other
+		audience api
+		from cookie other
+	}
+}
+`
+
+// kindsToken makes a token of an integration for a user of some groups.
+func (c *caddy) kindsToken(issuer, user string, groups ...string) string {
+	token := hs256Token(`{"iss":"`+issuer+`","aud":"api","sub":"`+user+`","groups":["`+strings.Join(groups, `","`)+`"],"exp":99999999999}`, []byte(kindsSecret))
+	c.sent.add(token)
+	return token
+}
+
+func startKinds(t *testing.T, u *upstream, caddyfile string, v values) *caddy {
+	t.Helper()
+	if v == nil {
+		v = make(values)
+	}
+	v["env.KINDS_SECRET"] = kindsSecret
+	c := startCaddy(t, u, kindsGlobals+caddyfile, v)
+	c.sent.add(kindsSecret)
+	return c
+}
+
+// writeFile writes a file in a folder, and makes the folders that it needs.
+func writeFile(t *testing.T, dir, name, data string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFileServer has files behind the gate.
+func TestFileServer(t *testing.T) {
+	t.Parallel()
+	const caddyfile = `
+{{.Site}} {
+	root {{.Files}}
+	admit local {
+		bypass /public/* /favicon.ico
+		require /admin/* groups admins
+	}
+	try_files {path} {path}.html
+	file_server browse
+}
+`
+	const content = "what only members read"
+	dir := t.TempDir()
+	for _, name := range []string{"index.html", "members/report.txt", "members/page.html", "admin/log.txt"} {
+		writeFile(t, dir, name, content)
+	}
+	writeFile(t, dir, "public/about.txt", "public")
+	writeFile(t, dir, "favicon.ico", "public")
+	c := startKinds(t, newUpstream(t), caddyfile, values{"Files": dir})
+	ada, root := c.kindsToken("local", "ada", "dev"), c.kindsToken("local", "root", "admins")
+
+	for _, path := range []string{
+		"/", "/index.html", "/members", "/members/", "/members/report.txt", "/members/page", "/admin/log.txt", "/nothing", "/public/../members/report.txt",
+		"/public/%2e%2e/members/report.txt", "/public/..%2fmembers/report.txt", "//members/report.txt", "/public//../members/report.txt", "/Public/about.txt",
+	} {
+		for _, headers := range []string{"", "Range: bytes=0-3\n", "If-None-Match: *\n", "If-Modified-Since: Fri, 31 Dec 2100 00:00:00 GMT\n"} {
+			for _, method := range []string{"GET", "HEAD", "POST"} {
+				a := c.raw(t, method+" "+path+" HTTP/1.1\nHost: 127.0.0.1\n"+headers+"\n")
+				if a.status != 401 || a.header.Get("Etag") != "" || a.header.Get("Last-Modified") != "" || strings.Contains(a.body, "members") {
+					t.Errorf("%s %s %q without a token: got %d %v %s", method, path, headers, a.status, a.header, a.body)
+				}
+			}
+		}
+	}
+	for _, tc := range []struct {
+		token, path, body string
+		status            int
+	}{
+		{"", "/public/about.txt", "public", 200},
+		{"", "/favicon.ico", "public", 200},
+		{ada, "/", content, 200},
+		{ada, "/members/report.txt", content, 200},
+		{ada, "/members/page", content, 200},
+		{ada, "/nothing", "", 404},
+		{ada, "/admin/log.txt", "rule", 403},
+		{ada, "/ADMIN/log.txt", "rule", 403},
+		{ada, "//admin/log.txt", "rule", 403},
+		{ada, "/members/../admin/log.txt", "rule", 403},
+		{ada, "/members/%2e%2e/admin/log.txt", "rule", 403},
+		{ada, "/admin%2flog.txt", "rule", 403},
+		{root, "/admin/log.txt", content, 200},
+	} {
+		authorization := ""
+		if tc.token != "" {
+			authorization = "Authorization: Bearer " + tc.token + "\n"
+		}
+		a := c.raw(t, "GET "+tc.path+" HTTP/1.1\nHost: 127.0.0.1\n"+authorization+"\n")
+		if a.status != tc.status || !strings.Contains(a.body, tc.body) || tc.status != 200 && strings.Contains(a.body, content) {
+			t.Errorf("%s: got %d %q, want %d", tc.path, a.status, a.body, tc.status)
+		}
+	}
+}
+
+// TestRespond has Caddy itself as the application, and directives that change the
+// path or answer: the gate stands before all of them.
+func TestRespond(t *testing.T) {
+	t.Parallel()
+	const caddyfile = `
+{{.Site}} {
+	respond /who "{http.auth.user.id} {http.auth.user.groups} {http.auth.user.integration} {http.auth.user.claims.iss} {http.auth.user.claims.none}."
+	respond /verdict "{http.auth.admit.verdict} {http.auth.admit.reason}{http.auth.candidate.id}."
+	respond /strange "{http.auth.user.id}{http.auth.user.nothing}{http.auth.admit.nothing}."
+	redir /old /new
+	rewrite /pretty /who
+	uri strip_prefix /pre
+	@admins claim groups admins
+	respond /claim "for admins" {
+		close
+	}
+	handle @admins {
+		respond "admins"
+	}
+	abort /gone
+	admit local {
+		bypass /public
+		require /pre/admin/* groups admins
+	}
+	respond "path {path}"
+}
+`
+	c := startKinds(t, newUpstream(t), caddyfile, nil)
+	ada, root := c.kindsToken("local", "ada", "dev", "o,ps"), c.kindsToken("local", "root", "admins")
+	for _, path := range []string{"/who", "/verdict", "/old", "/pretty", "/pre/who", "/pre/admin/x", "/claim", "/gone", "/"} {
+		c.wantRefusal(t, request{path: path}, 401, "missing_credential")
+	}
+	c.wantRefusal(t, request{path: "/pre/admin/x", token: ada}, 403, "rule")
+	for _, tc := range []struct {
+		token, path string
+		status      int
+		body        string
+	}{
+		{ada, "/who", 200, "ada dev,o,ps local local ."},
+		{ada, "/pretty", 200, "ada dev,o,ps local local ."},
+		{ada, "/pre/who", 200, "ada dev,o,ps local local ."},
+		{ada, "/verdict", 200, "allowed ."},
+		{ada, "/strange", 200, "ada."},
+		{ada, "/old", 302, ""},
+		{ada, "/x", 200, "path /x"},
+		{root, "/x", 200, "admins"},
+		{root, "/pre/admin/x", 200, "admins"},
+		{"", "/public", 200, "path /public"},
+	} {
+		if a := c.get(t, request{path: tc.path, token: tc.token}); a.status != tc.status || a.body != tc.body {
+			t.Errorf("%s: got %d %q, want %d %q", tc.path, a.status, a.body, tc.status, tc.body)
+		}
+	}
+}
+
+// who is what an upstream learned of the caller, by header.
+func who(r received, names ...string) string {
+	var all []string
+	for _, name := range names {
+		all = append(all, strings.Join(named(r.Header, name), "|"))
+	}
+	return strings.Join(all, " ")
+}
+
+// TestBlocks has gates in handle, handle_path and route.
+func TestBlocks(t *testing.T) {
+	t.Parallel()
+	const caddyfile = `
+{{.Site}} {
+	handle /api/* {
+		admit local {
+			require groups dev admins
+			header_up X-User {http.auth.user.id}
+		}
+		reverse_proxy {{.Upstream}}
+	}
+	handle_path /strip/* {
+		admit local {
+			bypass /strip/public/*
+			require /strip/admin/* groups admins
+			header_up X-User {http.auth.user.id}
+		}
+		reverse_proxy {{.Upstream}}
+	}
+	route /route/* {
+		respond /route/first "before the gate"
+		uri strip_prefix /route
+		admit local {
+			require /route/admin/* groups admins
+			header_up X-User {http.auth.user.id}
+		}
+		respond /second "{http.auth.user.id}"
+		reverse_proxy {{.Upstream}}
+	}
+	handle /nested/* {
+		handle /nested/deep/* {
+			route {
+				admit local {
+					header_up X-User {http.auth.user.id}
+				}
+				reverse_proxy {{.Upstream}}
+			}
+		}
+		respond "outside"
+	}
+	handle /open {
+		respond "open"
+	}
+}
+`
+	u := newUpstream(t)
+	c := startKinds(t, u, caddyfile, nil)
+	ada, root, guest := c.kindsToken("local", "ada", "dev"), c.kindsToken("local", "root", "admins"), c.kindsToken("local", "guest", "x")
+	for _, tc := range []struct {
+		token, path string
+		status      int
+		want        string // body, reason, or what the upstream got: path and user
+	}{
+		{"", "/api/x", 401, "missing_credential"},
+		{ada, "/api/x", 200, "/api/x ada"},
+		{guest, "/api/x", 403, "rule"},
+		{"", "/strip/x", 401, "missing_credential"},
+		{"", "/strip/admin/x", 401, "missing_credential"},
+		{"", "/strip/public/x", 200, "/public/x "},
+		{ada, "/strip/public/x", 200, "/public/x "},
+		{ada, "/strip/x", 200, "/x ada"},
+		{ada, "/strip/admin", 403, "rule"},
+		{ada, "/strip/admin/x", 403, "rule"},
+		{ada, "/strip/public/../admin/x", 403, "rule"},
+		{root, "/strip/admin/x", 200, "/admin/x root"},
+		{"", "/route/first", 200, "before the gate"},
+		{"", "/route/second", 401, "missing_credential"},
+		{ada, "/route/second", 200, "ada"},
+		{ada, "/route/x", 200, "/x ada"},
+		{ada, "/route/admin/x", 403, "rule"},
+		{root, "/route/admin/x", 200, "/admin/x root"},
+		{"", "/nested/deep/x", 401, "missing_credential"},
+		{ada, "/nested/deep/x", 200, "/nested/deep/x ada"},
+		{"", "/nested/x", 200, "outside"},
+		{"", "/open", 200, "open"},
+	} {
+		authorization := ""
+		if tc.token != "" {
+			authorization = "Authorization: Bearer " + tc.token + "\n"
+		}
+		a := c.raw(t, "GET "+tc.path+" HTTP/1.1\nHost: 127.0.0.1\nX-User: mallory\n"+authorization+"\n")
+		got := or(a.problem.Reason, a.body)
+		if seen := u.take(); len(seen) == 1 {
+			got = seen[0].URI + " " + who(seen[0], "X-User")
+		}
+		if a.status != tc.status || got != tc.want {
+			t.Errorf("%s: got %d %q, want %d %q", tc.path, a.status, got, tc.status, tc.want)
+		}
+	}
+}
+
+// TestSeveralGates has gates that overlap: all of them must let a request in, and
+// each keeps the headers of the one before.
+func TestSeveralGates(t *testing.T) {
+	t.Parallel()
+	const caddyfile = `
+{{.Site}} {
+	admit local {
+		bypass /public/*
+		header_up X-User {http.auth.user.id}
+	}
+	admit /admin/* local {
+		require groups admins
+		header_up X-Admin {http.auth.user.id}
+	}
+	admit /both/* other {
+		require groups staff
+		header_up X-Other {http.auth.user.id}
+	}
+	admit /public/other/* other {
+		header_up X-User {http.auth.user.id}
+	}
+	respond /both/who "{http.auth.user.id} {http.auth.user.integration}"
+	reverse_proxy {{.Upstream}}
+}
+`
+	u := newUpstream(t)
+	c := startKinds(t, u, caddyfile, nil)
+	ada, root := c.kindsToken("local", "ada", "dev"), c.kindsToken("local", "root", "admins")
+	bob, eve := "other="+c.kindsToken("other", "bob", "staff"), "other="+c.kindsToken("other", "eve", "x")
+	for _, tc := range []struct {
+		token, cookie, path string
+		status              int
+		want                string
+	}{
+		{"", "", "/x", 401, "missing_credential"},
+		{ada, "", "/x", 200, "ada  "},
+		{ada, bob, "/x", 200, "ada  "},
+		{"", bob, "/x", 401, "missing_credential"},
+		{ada, "", "/admin/x", 403, "rule"},
+		{root, "", "/admin/x", 200, "root root "},
+		{root, "", "/both/x", 401, "missing_credential"},
+		{"", bob, "/both/x", 401, "missing_credential"},
+		{ada, eve, "/both/x", 403, "rule"},
+		{ada, bob, "/both/x", 200, "ada  bob"},
+		{ada, bob, "/both/who", 200, "bob other"},
+		{ada, "other=" + ada, "/both/x", 401, "unknown_issuer"},
+		{"", "", "/public/x", 200, "  "},
+		{"", "", "/public/other/x", 401, "missing_credential"},
+		{"", bob, "/public/other/x", 200, "bob  "},
+	} {
+		a := c.get(t, request{
+			path: tc.path, token: tc.token, cookie: tc.cookie,
+			header: http.Header{"X-User": {"mallory"}, "X-Admin": {"mallory"}, "X-Other": {"mallory", "trudy"}},
+		})
+		got := or(a.problem.Reason, a.body)
+		if seen := u.take(); len(seen) == 1 {
+			got = who(seen[0], "X-User", "X-Admin", "X-Other")
+		}
+		if a.status != tc.status || got != tc.want {
+			t.Errorf("%s: got %d %q, want %d %q", tc.path, a.status, got, tc.status, tc.want)
+		}
+	}
+}
+
+// TestSnippets has gates that several sites and blocks import.
+func TestSnippets(t *testing.T) {
+	t.Parallel()
+	const caddyfile = `
+(guard) {
+	admit {args[0]} {
+		require groups {args[1]}
+		header_up X-User {http.auth.user.id}
+	}
+}
+(own) {
+	admit {
+		secret text {env.KINDS_SECRET}
+		issuer {args[0]}
+		audience api
+		header_up X-User {http.auth.user.integration}/{http.auth.user.id}
+	}
+	reverse_proxy {{.Upstream}}
+}
+http://a.localhost:{{.Port}} {
+	import guard local dev
+	reverse_proxy {{.Upstream}}
+}
+http://b.localhost:{{.Port}} {
+	import guard local admins
+	reverse_proxy {{.Upstream}}
+}
+http://own.localhost:{{.Port}} {
+	handle /one/* {
+		import own one
+	}
+	handle /two/* {
+		import own two
+	}
+}
+http://again.localhost:{{.Port}} {
+	import own one
+}
+`
+	u := newUpstream(t)
+	c := startKinds(t, u, caddyfile, nil)
+	ada, one, two := c.kindsToken("local", "ada", "dev"), c.kindsToken("one", "uno"), c.kindsToken("two", "due")
+	var inline []string
+	for _, tc := range []struct {
+		token, host, path string
+		status            int
+		want              string
+	}{
+		{ada, "a.localhost", "/x", 200, "ada"},
+		{ada, "b.localhost", "/x", 403, "rule"},
+		{"", "b.localhost", "/x", 401, "missing_credential"},
+		{one, "own.localhost", "/one/x", 200, "/uno"},
+		{two, "own.localhost", "/one/x", 401, "unknown_issuer"},
+		{two, "own.localhost", "/two/x", 200, "/due"},
+		{one, "own.localhost", "/two/x", 401, "unknown_issuer"},
+		{one, "again.localhost", "/x", 200, "/uno"},
+		{ada, "again.localhost", "/x", 401, "unknown_issuer"},
+	} {
+		a := c.get(t, request{host: tc.host, path: tc.path, token: tc.token})
+		got := a.problem.Reason
+		if seen := u.take(); len(seen) == 1 {
+			got = who(seen[0], "X-User")
+		}
+		if name, _, found := strings.Cut(got, "/"); found {
+			inline = append(inline, name)
+			got = strings.TrimPrefix(got, name)
+		}
+		if a.status != tc.status || got != tc.want {
+			t.Errorf("%s%s: got %d %q, want %d %q", tc.host, tc.path, a.status, got, tc.status, tc.want)
+		}
+	}
+	slices.Sort(inline)
+	if len(slices.Compact(inline)) != 3 {
+		t.Errorf("three integrations of gates have the names %q", inline)
+	}
+}
