@@ -120,8 +120,12 @@ func (s *Sessions) keep(ctx context.Context, seals *sessionSeals, session *Sessi
 	if err := s.storeRecord(ctx, seals, session); err != nil {
 		return "", err
 	}
-	reference := &Session{ID: session.ID, Began: session.Began, Ends: session.Ends, stored: true}
-	return s.cookies.seal(seals.cookie, reference), nil
+	return s.cookies.seal(seals.cookie, reference(session)), nil
+}
+
+// reference is what the cookie of a session in storage holds.
+func reference(session *Session) *Session {
+	return &Session{ID: session.ID, Began: session.Began, Ends: session.Ends, stored: true}
 }
 
 // Open returns the session of a request, checked against the marks that are at
@@ -203,12 +207,14 @@ func (s *Sessions) Renew(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err != nil {
 		return err
 	}
-	if session.stored {
-		s.renewRecord(ctx, seals, session, now)
-		return nil
-	}
 	renewed := *session
 	renewed.Seen = now
+	if session.stored {
+		if !s.renewRecord(ctx, seals, session.ID, now) {
+			return nil
+		}
+		renewed = *reference(session) // under the first secret from now on
+	}
 	if value := s.cookies.seal(seals.cookie, &renewed); s.cookies.fits(value) {
 		session.Seen = now
 		s.cookies.write(w, r, value, session.Ends.Sub(now))

@@ -77,46 +77,45 @@ const (
 	renewPause = 10 * time.Second // after a failure
 )
 
-// renewRecord notes in the storage that a session is in use. One request of a
-// session does so at a time, and none for a while after the storage refused: a
-// request waits for nothing that it does not need.
-func (s *Sessions) renewRecord(ctx context.Context, seals *sessionSeals, session *Session, now time.Time) {
+// renewRecord notes in the storage that a session is in use, and reports whether
+// it did. One request of a session does so at a time, and none for a while after
+// the storage refused: a request waits for nothing that it does not need.
+func (s *Sessions) renewRecord(ctx context.Context, seals *sessionSeals, id string, now time.Time) bool {
 	if now.UnixMilli() < s.paused.Load() {
-		return
+		return false
 	}
-	if _, busy := s.renewing.LoadOrStore(session.ID, nil); busy {
-		return
+	if _, busy := s.renewing.LoadOrStore(id, nil); busy {
+		return false
 	}
-	defer s.renewing.Delete(session.ID)
+	defer s.renewing.Delete(id)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewWait)
 	defer cancel()
-	seen, err := s.renewLocked(ctx, seals, session.ID, now)
-	switch {
-	case err == nil:
-		session.Seen = seen
-	case errors.Is(err, store.ErrUnavailable):
+	done, err := s.renewLocked(ctx, seals, id, now)
+	if errors.Is(err, store.ErrUnavailable) {
 		s.paused.Store(now.Add(renewPause).UnixMilli())
 	}
+	return done
 }
 
 // renewLocked changes the record as it is now, not as it was remembered: another
-// node may have renewed its tokens. A record that is gone is not written again.
-func (s *Sessions) renewLocked(ctx context.Context, seals *sessionSeals, id string, now time.Time) (seen time.Time, err error) {
+// node may have renewed it. A record that is gone is not written again.
+func (s *Sessions) renewLocked(ctx context.Context, seals *sessionSeals, id string, now time.Time) (done bool, err error) {
 	unlock, err := s.storage.Lock(ctx, s.recordKey(id))
 	if err != nil {
-		return seen, err
+		return false, err
 	}
 	defer unlock()
 	record, err := s.loadRecord(ctx, id)
 	if err != nil {
-		return seen, err
+		return false, err
 	}
 	if s.fresh(record, now) {
 		s.records.put(id, record, now)
-		return record.Seen, nil
+		return false, nil
 	}
 	record.Seen = now
-	return now, s.storeRecord(ctx, seals, record)
+	err = s.storeRecord(ctx, seals, record)
+	return err == nil, err
 }
 
 // sweepSlack is how long something old is left alone, for clocks that differ.
