@@ -68,6 +68,9 @@ func TestRuleOnClaims(t *testing.T) {
 		{`require|data.roles.*|a`, `{"data":{"roles":{"x":"a"}}}`, `{"data":{"roles":"a"}}`},
 		{`require|data.roles.*|a`, `{"data":{"roles":[["a"]]}}`, `{"data":{"roles":[[["a"]]]}}`},
 		{`require|data.roles.*|a`, `{"data":{"roles":{"x":{"a":1}}}}`, `{"data":{"roles":{"x":{"b":{"a":1}}}}}`},
+		{`require|d.*|a`, `{"d":{"x":["b"],"y":["a"]}}`, `{"d":{"x":["b"],"a":["c"]}}`},
+		{`require|d.*|a`, `{"d":{"x":{"b":1},"y":{"a":1}}}`, `{"d":{"x":{"b":1},"y":{"c":"a"}}}`},
+		{`require|d.*|a`, `{"d":[[],{},null,7,"b","a"]}`, `{"d":[[],{},null,7,"b","c"]}`},
 		{`require|data.*|a`, `{"data.*":"a","data":{"x":"b"}}`, `{"data.*":"b","data":{"x":"a"}}`},
 		// Lists, objects, text that holds several values.
 		{`require|roles|a`, `{"roles":["b","a"]}`, `{"roles":["b","a "]}`},
