@@ -1,0 +1,416 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// guessClock is a clock that a test moves.
+type guessClock struct{ ahead atomic.Int64 }
+
+func (c *guessClock) now() time.Time {
+	return time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).Add(time.Duration(c.ahead.Load()))
+}
+func (c *guessClock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+var (
+	home  = netip.MustParseAddr("192.0.2.1")
+	rogue = netip.MustParseAddr("198.51.100.7")
+)
+
+// elsewhere returns another address for each n.
+func elsewhere(n int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
+}
+
+// try makes one login and returns how long it is locked, 0 if it was let through.
+func try(t *testing.T, l *Limiter, id string, address netip.Addr, good bool) time.Duration {
+	t.Helper()
+	if err := l.Locked(id, address); err != nil {
+		var locked *LockedError
+		if !errors.As(err, &locked) {
+			t.Fatal(err)
+		}
+		return locked.RetryAfter
+	}
+	a, err := l.Begin(t.Context(), id, address)
+	if err != nil {
+		t.Fatalf("not locked, but Begin says %v", err)
+	}
+	if good {
+		a.Succeed()
+	} else {
+		a.Fail()
+	}
+	return 0
+}
+
+// fails lets n logins fail, each as soon as it is let through.
+func fails(t *testing.T, c *guessClock, l *Limiter, n int, id string, address func(int) netip.Addr) {
+	t.Helper()
+	for i := range n {
+		for {
+			wait := try(t, l, id, address(i), false)
+			if wait == 0 {
+				break
+			}
+			c.advance(wait)
+		}
+	}
+}
+
+func at(a netip.Addr) func(int) netip.Addr { return func(int) netip.Addr { return a } }
+
+// TestBackoff: five failures of a user are free, twenty of an address, then each
+// doubles the wait up to 5 min (threat 78).
+func TestBackoff(t *testing.T) {
+	doubling := []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300}
+	for _, tc := range []struct {
+		name string
+		free int
+		next func(n int) (string, netip.Addr)
+	}{
+		{"one user, many addresses", 5, func(n int) (string, netip.Addr) { return "ada", elsewhere(n) }},
+		{"one address, many users", 20, func(n int) (string, netip.Addr) { return fmt.Sprint("user", n), rogue }},
+	} {
+		c := new(guessClock)
+		l := NewLimiter(c.now)
+		for n := range tc.free + 1 {
+			if id, address := tc.next(n); try(t, l, id, address, false) != 0 {
+				t.Fatalf("%s: locked after %d failures", tc.name, n)
+			}
+		}
+		for n, seconds := range doubling {
+			id, address := tc.next(1000 + n)
+			want := seconds * time.Second
+			if got := try(t, l, id, address, true); got != want {
+				t.Errorf("%s: lock %d: got %v, want %v", tc.name, n+1, got, want)
+			}
+			c.advance(want - 1)
+			if got := try(t, l, id, address, true); got != 1 {
+				t.Errorf("%s: lock %d: got %v at its end, want 1 ns: attempts must not prolong it", tc.name, n+1, got)
+			}
+			c.advance(1)
+			if got := try(t, l, id, address, false); got != 0 {
+				t.Errorf("%s: lock %d: got %v after it", tc.name, n+1, got)
+			}
+		}
+	}
+}
+
+// TestNetwork: who owns a /64 is one client.
+func TestNetwork(t *testing.T) {
+	for _, tc := range []struct {
+		a, b string
+		same bool
+	}{
+		{"2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true},
+		{"2001:db8::1", "2001:db8:0:1::1", false},
+		{"192.0.2.1", "::ffff:192.0.2.1", true},
+		{"192.0.2.1", "192.0.2.2", false},
+		{"fe80::1%eth0", "fe80::2%eth1", true},
+		{"::fffe:192.0.2.1", "::1", true}, // not a mapped one
+	} {
+		if same := network(netip.MustParseAddr(tc.a)) == network(netip.MustParseAddr(tc.b)); same != tc.same {
+			t.Errorf("%s and %s: got %v, want %v", tc.a, tc.b, same, tc.same)
+		}
+	}
+	if network(netip.Addr{}) == network(netip.MustParseAddr("::")) {
+		t.Error("no address is the address ::")
+	}
+}
+
+// TestCanonical: no spelling of a name gives five more guesses (threat 78).
+func TestCanonical(t *testing.T) {
+	for _, tc := range []struct {
+		a, b string
+		same bool
+	}{
+		{"ada", "ADA", true},
+		{"ada", " ada\t", true},
+		{"ada", "ada", true}, // full width
+		{"zoé", "zoe\u0301", true},
+		{"straße", "STRASSE", true},
+		{"ada", "ada@example.com", false},
+		{"ada", "adb", false},
+		{"ada", "a da", false},
+		{"", "  ", true},
+		{strings.Repeat("x", 256), strings.Repeat("x", 70000), true},
+	} {
+		if same := canonical(tc.a) == canonical(tc.b); same != tc.same {
+			t.Errorf("%.20q and %.20q: got %v, want %v", tc.a, tc.b, same, tc.same)
+		}
+	}
+	c := new(guessClock)
+	l := NewLimiter(c.now)
+	for n, id := range []string{"ada", "Ada", "ADA ", "\u00a0ada", "ADA", "aDa"} {
+		try(t, l, id, elsewhere(n), false)
+	}
+	if try(t, l, "ada", home, true) == 0 {
+		t.Error("six spellings, and no lock")
+	}
+}
+
+// TestKnownAddress: outsiders cannot lock out whoever logged in from an address
+// before (threat 78).
+func TestKnownAddress(t *testing.T) {
+	c := new(guessClock)
+	l := NewLimiter(c.now)
+	try(t, l, "ada", home, true)
+	try(t, l, "ADA", rogue, true) // another user, whose failures count as ada's
+	fails(t, c, l, 12, "ada", elsewhere)
+	for _, tc := range []struct {
+		name, id string
+		address  netip.Addr
+		locked   bool
+	}{
+		{"where ada logged in", "ada", home, false},
+		{"elsewhere", "ada", elsewhere(999), true},
+		{"where another logged in who is counted as ada", "ada", rogue, true},
+		{"another spelling where ada logged in", "Ada", home, true},
+	} {
+		if err := l.Locked(tc.id, tc.address); (err != nil) != tc.locked {
+			t.Errorf("%s: got %v, want locked %v", tc.name, err, tc.locked)
+		}
+	}
+	// Even there guessing is slow: it counts for the address.
+	fails(t, c, l, 21, "ada", at(home))
+	if try(t, l, "ada", home, true) == 0 {
+		t.Error("21 failures at a known address, and no lock")
+	}
+}
+
+// TestSuccessResetsNothing: with an account of one's own, or the user's own
+// logins beside, guessing gets no cheaper (threat 78).
+func TestSuccessResetsNothing(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		id      string
+		address netip.Addr
+		victims func(n int) (string, netip.Addr)
+		guesses int
+	}{
+		{"own account, one address", "mallory", rogue, func(n int) (string, netip.Addr) { return fmt.Sprint("user", n), rogue }, 21},
+		{"the victim logs in meanwhile", "ada", home, func(n int) (string, netip.Addr) { return "ada", elsewhere(n) }, 6},
+		{"the victim shares the address", "ada", home, func(int) (string, netip.Addr) { return "ada", home }, 21},
+	} {
+		c := new(guessClock)
+		l := NewLimiter(c.now)
+		for n := range tc.guesses {
+			try(t, l, tc.id, tc.address, true)
+			if id, address := tc.victims(n); try(t, l, id, address, false) != 0 {
+				t.Fatalf("%s: locked after %d guesses", tc.name, n)
+			}
+		}
+		if id, address := tc.victims(tc.guesses); l.Locked(id, address) == nil {
+			t.Errorf("%s: %d guesses, and no lock", tc.name, tc.guesses)
+		}
+	}
+}
+
+// TestForgiven: an hour without a failure starts anew, whatever was tried while
+// locked.
+func TestForgiven(t *testing.T) {
+	for _, tc := range []struct {
+		quiet time.Duration
+		free  int
+	}{{forgiveAfter - time.Second, 1}, {forgiveAfter, 6}} {
+		c := new(guessClock)
+		l := NewLimiter(c.now)
+		fails(t, c, l, 10, "ada", elsewhere)
+		c.advance(time.Minute)
+		_ = l.Locked("ada", home)
+		c.advance(tc.quiet - time.Minute)
+		free := 0
+		for try(t, l, "ada", elsewhere(100+free), false) == 0 {
+			free++
+		}
+		if free != tc.free {
+			t.Errorf("after %v: %d more failures before a lock, want %d", tc.quiet, free, tc.free)
+		}
+	}
+}
+
+// TestLockedNew: one line an attack.
+func TestLockedNew(t *testing.T) {
+	c := new(guessClock)
+	l := NewLimiter(c.now)
+	news := func() (n int) {
+		for range 3 {
+			var locked *LockedError
+			if errors.As(l.Locked("ada", rogue), &locked) && locked.New {
+				n++
+			}
+		}
+		return n
+	}
+	fails(t, c, l, 5, "ada", elsewhere)
+	if got := news(); got != 0 {
+		t.Errorf("before a lock: %d lines", got)
+	}
+	total := 0
+	for range 20 {
+		fails(t, c, l, 1, "ada", at(home))
+		total += news()
+	}
+	if total != 1 {
+		t.Errorf("one attack: %d lines", total)
+	}
+	c.advance(forgiveAfter)
+	fails(t, c, l, 6, "ada", elsewhere)
+	if got := news(); got != 1 {
+		t.Errorf("the next attack: %d lines", got)
+	}
+}
+
+// TestGuessesAtOnce: guesses that are made together are not all free, and good
+// logins that are made together all pass.
+func TestGuessesAtOnce(t *testing.T) {
+	for _, good := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			l := NewLimiter(time.Now)
+			var passed, pending, most atomic.Int32
+			var wg sync.WaitGroup
+			for n := range 100 {
+				wg.Go(func() {
+					a, err := l.Begin(t.Context(), "ada", elsewhere(n))
+					if err != nil {
+						return
+					}
+					passed.Add(1)
+					most.Store(max(most.Load(), pending.Add(1)))
+					<-time.After(time.Millisecond) // the hash, by the test's own clock
+					pending.Add(-1)
+					if good {
+						a.Succeed()
+					} else {
+						a.Fail()
+					}
+				})
+			}
+			wg.Wait()
+			if want := int32(6); most.Load() != want || !good && passed.Load() != want {
+				t.Errorf("good %v: %d at once, %d let through", good, most.Load(), passed.Load())
+			}
+			if good && passed.Load() != 100 {
+				t.Errorf("%d of 100 good logins let through", passed.Load())
+			}
+		})
+	}
+}
+
+// TestBeginCancelled: who waits for others' ends waits no longer than the context,
+// and a cancelled attempt counts as none.
+func TestBeginCancelled(t *testing.T) {
+	l := NewLimiter(new(guessClock).now)
+	var pending []*Attempt
+	for range 6 {
+		a, err := l.Begin(t.Context(), "ada", rogue)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pending = append(pending, a)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := l.Begin(ctx, "ada", home); !errors.Is(err, ErrBusy) {
+		t.Errorf("got error %v, want ErrBusy", err)
+	}
+	for _, a := range pending {
+		a.Cancel()
+	}
+	if n := len(l.users.within.items) + len(l.addresses.within.items); n != 0 {
+		t.Errorf("%d counters for nothing", n)
+	}
+}
+
+// TestCountersBounded: made-up names and addresses take bounded room (threat 97),
+// and no flood of them opens a lock (threat 78).
+func TestCountersBounded(t *testing.T) {
+	c := new(guessClock)
+	l := NewLimiter(c.now)
+	fails(t, c, l, 28, "", at(rogue))
+	fails(t, c, l, 12, "ada", elsewhere)
+	for n := range 3 * maxCounters {
+		try(t, l, fmt.Sprint("nobody", n), elsewhere(1000+n), false)
+	}
+	if l.Locked("ada", home) == nil || l.Locked("bob", rogue) == nil {
+		t.Error("a flood has opened a lock")
+	}
+	for name, r := range map[string]*recent[guessKey, *guessCounter]{
+		"users within": l.users.within, "users beyond": l.users.beyond,
+		"addresses within": l.addresses.within, "addresses beyond": l.addresses.beyond,
+	} {
+		if len(r.items) > maxCounters || r.order.Len() != len(r.items) {
+			t.Errorf("%s: %d counters, %d in order", name, len(r.items), r.order.Len())
+		}
+	}
+}
+
+// TestKnownBounded: somebody with an account and many addresses throws out what
+// is known of oneself, not of others (threat 97).
+func TestKnownBounded(t *testing.T) {
+	c := new(guessClock)
+	l := NewLimiter(c.now)
+	try(t, l, "ada", home, true)
+	for n := range 1000 {
+		try(t, l, "mallory", elsewhere(n), true)
+	}
+	fails(t, c, l, 7, "ada", elsewhere)
+	fails(t, c, l, 7, "mallory", func(n int) netip.Addr { return elsewhere(2000 + n) })
+	for _, tc := range []struct {
+		id      string
+		address netip.Addr
+		locked  bool
+	}{
+		{"ada", home, false},
+		{"mallory", elsewhere(999), false},
+		{"mallory", elsewhere(999 - maxKnownAddresses + 1), false},
+		{"mallory", elsewhere(999 - maxKnownAddresses), true},
+	} {
+		if err := l.Locked(tc.id, tc.address); (err != nil) != tc.locked {
+			t.Errorf("%s at %v: got %v, want locked %v", tc.id, tc.address, err, tc.locked)
+		}
+	}
+}
+
+// TestRecent: the one that was used least recently makes room.
+func TestRecent(t *testing.T) {
+	r := newRecent[string, int](2)
+	r.put("a", 1)
+	r.put("b", 2)
+	r.get("a")
+	r.put("c", 3)
+	r.put("c", 4)
+	r.drop("x")
+	for key, want := range map[string]int{"a": 1, "b": 0, "c": 4} {
+		if got, ok := r.get(key); got != want || ok != (want != 0) {
+			t.Errorf("%s: got %d, %v, want %d", key, got, ok, want)
+		}
+	}
+}
+
+// TestEndAfterFlood: a failure counts though its counter was thrown out meanwhile.
+func TestEndAfterFlood(t *testing.T) {
+	for _, failed := range []bool{true, false} {
+		l := NewLimiter(new(guessClock).now)
+		a, err := l.Begin(t.Context(), "ada", home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range maxCounters {
+			try(t, l, fmt.Sprint("nobody", n), elsewhere(n), false)
+		}
+		if a.end(failed, false); (l.users.find(a.name, l.now()) != nil) != failed {
+			t.Errorf("failed %v: counted %v", failed, !failed)
+		}
+	}
+}
