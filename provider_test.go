@@ -172,3 +172,13 @@ func TestClaimMatcherOnRule(t *testing.T) {
 		t.Errorf("anonymous: %d %q", got.StatusCode, got.body)
 	}
 }
+
+// threat 32: a matcher that fails decides nothing: nobody gets in or is named.
+func TestProviderWithAMatcherThatFails(t *testing.T) {
+	s := serve(t, secretIntegration, "admit\nrespond ok")
+	s.loadJSON(strings.NewReplacer("BODY", "[{http.auth.user.id}{http.auth.user.claims.sub}{http.auth.candidate.id}]", "PROVIDER",
+		`"deny": [{"match": [{"expression": "'x' in {http.request.host}"}], "claim": "user", "patterns": ["mallory"]}]`).Replace(jsonSite))
+	if got := s.get("/", bearer(t, nil)); got.StatusCode != 401 || got.body != "[]" {
+		t.Errorf("got %d %q", got.StatusCode, got.body)
+	}
+}
