@@ -28,9 +28,9 @@ func startBrowser(t *testing.T) *tab {
 	switch {
 	case err == nil:
 	case os.Getenv("CI") == "true":
-		t.Fatal("tests in a browser need chromium: ", err)
+		t.Fatalf("tests in a browser need chromium: %v", err)
 	default:
-		t.Skip("tests in a browser need chromium: ", err)
+		t.Skipf("tests in a browser need chromium: %v", err)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
