@@ -26,6 +26,7 @@ type App struct {
 	Integrations map[string]*Integration `json:"integrations,omitempty"`
 
 	ctx   caddy.Context
+	log   *zap.Logger
 	ready map[string]*integration
 	known *keyCollector // of all integrations, those of gates too
 }
@@ -38,7 +39,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision reads the integrations. It makes no network call, so that Caddy
 // starts while an issuer is down.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx = ctx
+	a.ctx, a.log = ctx, ctx.Logger() // later its name is that of another module
 	a.ready = make(map[string]*integration)
 	a.known = &keyCollector{integrations: make(map[string]*integration)}
 	var errs []error
@@ -94,7 +95,7 @@ func (a *App) named(names []string) ([]*integration, error) {
 // Start implements [caddy.App]. It fetches nothing: keys are for the first token
 // to ask for.
 func (a *App) Start() error {
-	warnOpen(a.ctx, a.ctx.Logger())
+	warnOpen(a.ctx, a.log)
 	go a.sweep()
 	return nil
 }
@@ -112,7 +113,7 @@ func (a *App) sweep() {
 		}
 		for _, in := range a.known.all() {
 			if err := in.sweep(a.ctx); err != nil {
-				a.ctx.Logger().Warn("what has expired could not be deleted from the storage", zap.String("integration", in.name), zap.Error(err))
+				a.log.Warn("what has expired could not be deleted from the storage", zap.String("integration", in.name), zap.Error(err))
 			}
 		}
 	}

@@ -141,7 +141,7 @@ func (c *caddy) isSiteRefusal(r request, kind kindOfSite, look string, status in
 	case a.header.Get("Cache-Control") != "no-store":
 		return fmt.Errorf("Cache-Control %q", a.header["Cache-Control"])
 	case (a.header.Get("WWW-Authenticate") != "") != (status != 403):
-		return fmt.Errorf("WWW-Authenticate %q", a.header["WWW-Authenticate"])
+		return fmt.Errorf("WWW-Authenticate %q", a.header.Values("WWW-Authenticate"))
 	case r.method == http.MethodHead:
 		if a.body != "" {
 			return fmt.Errorf("HEAD has the body %q", a.body)

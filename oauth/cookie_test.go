@@ -288,9 +288,9 @@ func FuzzStrip(f *testing.F) {
 	}
 	pairs := func(line string) (ours, others []string) {
 		for pair := range strings.SplitSeq(line, ";") {
-			pair = strings.Trim(pair, " \t")
+			pair = strings.Trim(pair, " \t\r\n")
 			name, _, _ := strings.Cut(pair, "=")
-			if s.cookies.owns(strings.Trim(name, " \t")) {
+			if s.cookies.owns(strings.Trim(name, " \t\r\n")) {
 				ours = append(ours, pair)
 			} else if pair != "" {
 				others = append(others, pair)

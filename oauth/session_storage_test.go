@@ -64,7 +64,7 @@ func TestSessionPlace(t *testing.T) {
 func TestSessionRecord(t *testing.T) {
 	c, d := newClock(), newDisk()
 	s, ada, eve := node(t, c, d, inStorage), newBrowser(), newBrowser()
-	a := ada.login(t, s, Session{User: "ada", Claims: json.RawMessage(`{"secret":"s3cr3t"}`), Tokens: []byte("t0k3n")})
+	a := ada.login(t, s, Session{User: "ada.lovelace", Claims: json.RawMessage(`{"secret":"s3cr3t"}`), Tokens: []byte("refresh t0k3n")})
 	e := eve.login(t, s, Session{User: "eve"})
 	keys, _ := d.List(context.Background(), store.Folder(recordFolder))
 	if len(keys) != 2 {
@@ -72,7 +72,7 @@ func TestSessionRecord(t *testing.T) {
 	}
 	for _, key := range keys {
 		value, _ := d.Load(context.Background(), key)
-		for _, text := range []string{a.ID, e.ID, "ada", "s3cr3t", "t0k3n", "corp"} {
+		for _, text := range []string{a.ID, e.ID, "lovelace", "s3cr3t", "t0k3n", "corp"} {
 			if strings.Contains(key, text) || bytes.Contains(value, []byte(text)) {
 				t.Errorf("%q is in %q", text, key)
 			}

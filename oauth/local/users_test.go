@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -208,13 +209,13 @@ func TestUsersChange(t *testing.T) {
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		var reports []string
+		reported := make(chan string, 10)
 		write(t, 0, "{"+userText("ada", caddyArgon2id)+"}")
 		users, err := NewUsers(nil, file, func(err error) {
 			if err == nil {
-				reports = append(reports, "changed")
+				reported <- "changed"
 			} else {
-				reports = append(reports, err.Error())
+				reported <- err.Error()
 			}
 		})
 		if err != nil {
@@ -222,11 +223,13 @@ func TestUsersChange(t *testing.T) {
 		}
 		defer users.Close()
 		for n, tc := range steps {
-			reports = nil
 			write(t, n+1, tc.text)
 			<-time.After(5 * lookEvery) // of the test's own clock
 			synctest.Wait()
-			var got []string
+			var got, reports []string
+			for len(reported) > 0 {
+				reports = append(reports, <-reported)
+			}
 			for _, id := range []string{"ada", "bob", "eve"} {
 				if _, ok := users.Get(id); ok {
 					got = append(got, id)
@@ -270,6 +273,8 @@ func TestUsersSameTick(t *testing.T) {
 	}
 }
 
+var shownHash = regexp.MustCompile(`\$(2[aby]\$[0-9]|m=[0-9])`)
+
 func FuzzReadUsers(f *testing.F) {
 	for _, text := range []string{
 		"{}", "{" + userText("ada", caddyArgon2id) + "}",
@@ -281,7 +286,7 @@ func FuzzReadUsers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		users, err := ReadUsers(data)
 		if err != nil {
-			if strings.Contains(err.Error(), "$argon2id$v=19$m") || strings.Contains(err.Error(), "$2a$14$") {
+			if shownHash.MatchString(err.Error()) {
 				t.Errorf("the error shows a hash: %v", err)
 			}
 			return

@@ -1,0 +1,92 @@
+package admit
+
+import (
+	"strings"
+	"testing"
+)
+
+// threat 98: what may not mean what it says is a warning at load, and only that.
+func TestWarningsAtLoad(t *testing.T) {
+	const (
+		roots     = "a named matcher covers what is below a path but not the path itself"
+		several   = "several integrations may call different people the same"
+		open      = "tells requests apart by more than the path"
+		query     = "from query:"
+		weak      = "insecure_weak_secret:"
+		plainHTTP = "insecure_http:"
+	)
+	const two = secretIntegration + "\nadmit other {\nsecret " + testSecret + "x\naudience api\n}"
+	for _, tc := range []struct {
+		name, global, site string
+		named              string // named routes
+		want               []string
+		detail             string // in the first entry
+	}{
+		{name: "nothing", global: secretIntegration, site: "admit {\nrequire /x/* groups a\nrequire user *\n}"},
+
+		{name: "gate's matcher without root", global: secretIntegration, site: "@m path /x/*\nadmit @m", want: []string{roots}, detail: "/x"},
+		{name: "gate's matcher with root", global: secretIntegration, site: "@m path /x /x/*\nadmit @m"},
+		{name: "gate's matcher with root as a prefix", global: secretIntegration, site: "@m path /x* /x/*\nadmit @m"},
+		{name: "matcher of everything", global: secretIntegration, site: "@m path /*\nadmit @m"},
+		{name: "rule's matcher", global: secretIntegration, site: "@m path /y/*\nadmit {\nrequire @m groups a\n}", want: []string{roots}, detail: "/y"},
+		{name: "deny's matcher", global: secretIntegration, site: "@m path /y/*\nadmit {\ndeny @m groups a\n}", want: []string{roots}},
+		{name: "any's matcher", global: secretIntegration, site: "@m path /y/*\nadmit {\nany @m {\nrequire groups a\n}\n}", want: []string{roots}},
+		{name: "matcher of a rule on trial", global: secretIntegration, site: "@m path /y/*\nadmit {\nreport_only {\nrequire @m groups a\n}\n}", want: []string{roots}},
+		{name: "matcher with more than a path", global: secretIntegration, site: "@m {\npath /y/*\nmethod POST\n}\nadmit {\nrequire @m groups a\n}", want: []string{roots}},
+
+		{name: "rule on user, two integrations", global: two, site: "admit local other {\nrequire user ada\n}", want: []string{several}, detail: "user"},
+		{name: "rule on email", global: two, site: "admit local other {\ndeny email x\n}", want: []string{several}, detail: "email"},
+		{name: "rule on sub in any", global: two, site: "admit local other {\nany {\nrequire sub x\nrequire scope y\n}\n}", want: []string{several}, detail: "sub"},
+		{name: "rule on groups on trial", global: two, site: "admit local other {\nreport_only {\nrequire groups x\n}\n}", want: []string{several}, detail: "groups"},
+		{name: "rule on another claim", global: two, site: "admit local other {\nrequire scope x\n}"},
+		{name: "rule on integration too", global: two, site: "admit local other {\nrequire user ada\nrequire integration local\n}"},
+		{name: "one integration", global: two, site: "admit local {\nrequire user ada\n}"},
+
+		{name: "gate by header alone", global: secretIntegration, site: "@m header X-Y z\nadmit @m", want: []string{open}, detail: "a.example"},
+		{name: "gate by path and method", global: secretIntegration, site: "@m {\npath /x\nmethod GET\n}\nadmit @m", want: []string{open}},
+		{name: "gate by what the path is not", global: secretIntegration, site: "@m not path /x\nadmit @m", want: []string{open}},
+		{name: "in a handle", global: secretIntegration, site: "@m header X-Y z\nhandle /x/* {\nadmit @m\n}", want: []string{open}},
+		{name: "in a named route", global: secretIntegration, named: "&(n) {\n@m header X-Y z\nadmit @m\n}\n", site: "invoke n", want: []string{open}},
+		{name: "beside a bare gate", global: secretIntegration, site: "@m header X-Y z\nadmit @m\nadmit"},
+		{name: "gate by paths", global: secretIntegration, site: "@m path /x /y\nadmit @m\nadmit /z"},
+
+		{name: "from query", global: "admit local {\nsecret " + testSecret + "\nfrom query token\n}", site: "admit", want: []string{query}},
+		{name: "weak secret", global: "admit local {\nsecret short\ninsecure_weak_secret\n}", site: "admit", want: []string{weak}},
+		{name: "plain http", global: "admit local {\nissuer http://far.example\naudience api\ninsecure_http\n}", site: "admit", want: []string{plainHTTP}},
+		{name: "all, in the gate's own block", site: "admit {\njwks http://far.example/jwks\naudience api\ninsecure_http\nfrom query token\n}", want: []string{query, plainHTTP}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := serveFront(t, tc.global, tc.named+"http://a.example:PORT {\n"+tc.site+"\n}\nhttp://b.example:PORT {\nrespond ok\n}")
+			var got []map[string]any
+			for _, entry := range f.entries("") {
+				if logger, _ := entry["logger"].(string); entry["level"] == "warn" && strings.Contains(logger, "admit") {
+					got = append(got, entry)
+				}
+			}
+			if len(got) != len(tc.want) {
+				t.Fatalf("warnings %v, want %q", got, tc.want)
+			}
+			for _, want := range tc.want {
+				found := false
+				for _, entry := range got {
+					found = found || strings.Contains(entry["msg"].(string), want)
+				}
+				if !found {
+					t.Errorf("warnings %v, want %q", got, want)
+				}
+			}
+			if tc.detail != "" && !holdsText(got[0], tc.detail) {
+				t.Errorf("warning %v, want %q in it", got[0], tc.detail)
+			}
+		})
+	}
+}
+
+func holdsText(entry map[string]any, text string) bool {
+	for _, value := range entry {
+		if value == text {
+			return true
+		}
+	}
+	return false
+}
