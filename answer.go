@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -26,6 +27,7 @@ var (
 	unauthorized = answer{http.StatusUnauthorized, "invalid_token"}
 	badRequest   = answer{http.StatusBadRequest, "invalid_request"}
 	forbidden    = answer{http.StatusForbidden, "access_denied"}
+	tooMany      = answer{http.StatusTooManyRequests, "slow_down"}
 	unavailable  = answer{http.StatusServiceUnavailable, "temporarily_unavailable"}
 )
 
@@ -44,7 +46,9 @@ func answerTo(d *claims.Decision) answer {
 		return forbidden
 	case claims.Denied, claims.CrossOrigin:
 		return forbidden
-	case claims.KeysUnavailable:
+	case claims.LockedOut:
+		return tooMany
+	case claims.KeysUnavailable, claims.StorageUnavailable, claims.SignInUnavailable:
 		return unavailable
 	}
 	return unauthorized
@@ -65,8 +69,17 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	g.origins.expose(h, r.Request)
-	if a.status == http.StatusServiceUnavailable {
+	for _, sessions := range r.state.dead {
+		sessions.Clear(w, r.sentRequest())
+	}
+	switch {
+	case d.RetryAfter > 0:
+		h.Set("Retry-After", strconv.FormatInt(int64((d.RetryAfter+time.Second-1)/time.Second), 10))
+	case a.status == http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
+	}
+	if sent, err := g.sendToLogin(w, r, d); sent || err != nil {
+		return err
 	}
 	g.challenge(h, r, d, a)
 	if g.leaves(r.Request, a.status, d.Reason) {
@@ -115,7 +128,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, p problem) error {
 func (g *guard) challenge(h http.Header, r *request, d *claims.Decision, a answer) {
 	scope := ""
 	switch a.status {
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		return
 	case http.StatusForbidden:
 		if scope = scopeOf(d.Rule); scope == "" {
@@ -136,6 +149,14 @@ func (g *guard) challenge(h http.Header, r *request, d *claims.Decision, a answe
 		}
 		h.Add("WWW-Authenticate", line)
 	}
+	if a.status == http.StatusUnauthorized && g.takesBasic() && !fromScript(r.Request) {
+		h.Add("WWW-Authenticate", "Basic realm="+quote(g.realmOf(r.Request))+`, charset="UTF-8"`)
+	}
+}
+
+// takesBasic reports whether passwords are taken by HTTP Basic.
+func (c *checker) takesBasic() bool {
+	return slices.ContainsFunc(c.places, func(p place) bool { return p.Basic })
 }
 
 // schemes lists the authentication schemes that clients may use, Bearer if

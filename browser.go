@@ -34,3 +34,21 @@ func publicScheme(r *http.Request, trusted bool) string {
 	}
 	return "http"
 }
+
+// fromScript reports whether a script in a page sends the request: a challenge
+// for a password would make the browser ask for one out of nowhere.
+func fromScript(r *http.Request) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return mode != "" && mode != "navigate" || r.Header.Get("X-Requested-With") != ""
+}
+
+// mayRedirect reports whether somebody looks at a page of the site itself and can
+// be sent elsewhere and back: not a frame, a prefetch, a script or a form.
+func mayRedirect(r *http.Request) bool {
+	if r.Method != http.MethodGet || !wantsPage(r) {
+		return false
+	}
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	purpose := r.Header.Get("Sec-Purpose") + r.Header.Get("Purpose") + r.Header.Get("X-Moz")
+	return (dest == "" || dest == "document") && !strings.Contains(strings.ToLower(purpose), "prefetch")
+}

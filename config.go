@@ -78,6 +78,16 @@ type Integration struct {
 	// TrustEmail takes "email" as it stands, verified or not.
 	TrustEmail bool `json:"trust_email,omitempty"`
 
+	// User and Users (a file) are users of one's own, APIKey their API keys. Basic
+	// takes passwords by HTTP Basic, Tokens makes access and refresh tokens.
+	User   []LocalUser `json:"user,omitempty"`
+	Users  string      `json:"users,omitempty"`
+	APIKey []LocalKey  `json:"api_key,omitempty"`
+	Basic  bool        `json:"basic,omitempty"`
+	Tokens *Tokens     `json:"tokens,omitempty"`
+	// Session says how sessions of browsers are kept.
+	Session *Session `json:"session,omitempty"`
+
 	// Require and Deny hold at every gate that names this integration.
 	Require []Rule `json:"require,omitempty"`
 	Deny    []Rule `json:"deny,omitempty"`
@@ -97,13 +107,18 @@ type Cache struct {
 	Off     bool  `json:"off,omitempty"`
 }
 
-// Place is where a client puts a token: exactly one of Header, Cookie and Query.
+// Place is where a client puts a credential: exactly one of Header, Cookie, Query,
+// Basic and Session.
 type Place struct {
 	Header string `json:"header,omitempty"`
 	// Scheme is the authentication scheme before the token; only with Header.
 	Scheme string `json:"scheme,omitempty"`
 	Cookie string `json:"cookie,omitempty"`
 	Query  string `json:"query,omitempty"`
+	// Basic is HTTP Basic with a user's password.
+	Basic bool `json:"basic,omitempty"`
+	// Session is the session of a browser that has logged in.
+	Session bool `json:"session,omitempty"`
 }
 
 // Identity says how user and groups are read out of claims.

@@ -1,11 +1,13 @@
 package admit
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -28,14 +30,39 @@ func (p *place) kind() string {
 		return "header"
 	case p.Cookie != "":
 		return "cookie"
+	case p.Basic:
+		return "basic"
+	case p.Session:
+		return "session"
 	}
 	return "query"
+}
+
+// apiKeyHeader is where API keys are sent unless an integration says otherwise.
+const apiKeyHeader = "X-Api-Key"
+
+// standardPlaces are those of an integration that names none.
+func (c *Integration) standardPlaces() (places []place) {
+	add := func(p Place) { places = append(places, place{Place: p}) }
+	if !c.local() || c.Tokens != nil || len(c.APIKey) > 0 {
+		add(Place{Header: "Authorization", Scheme: "Bearer"})
+	}
+	if len(c.User) > 0 || c.Users != "" {
+		add(Place{Session: true})
+	}
+	if c.Basic {
+		add(Place{Basic: true})
+	}
+	if len(c.APIKey) > 0 {
+		add(Place{Header: apiKeyHeader})
+	}
+	return places
 }
 
 // places reads where tokens are looked for.
 func (c *Integration) places(e *expander) []place {
 	if len(c.From) == 0 {
-		return []place{{Place: Place{Header: "Authorization", Scheme: "Bearer"}}}
+		return c.standardPlaces()
 	}
 	var places []place
 	for _, from := range c.From {
@@ -44,8 +71,14 @@ func (c *Integration) places(e *expander) []place {
 			Scheme: e.text("from header", from.Scheme),
 			Cookie: e.text("from cookie", from.Cookie),
 			Query:  e.text("from query", from.Query),
+			Basic:  from.Basic, Session: from.Session,
 		}
 		given := 0
+		for _, is := range []bool{p.Basic, p.Session} {
+			if is {
+				given++
+			}
+		}
 		for _, name := range []string{p.Header, p.Cookie, p.Query} {
 			if name != "" {
 				given++
@@ -53,7 +86,11 @@ func (c *Integration) places(e *expander) []place {
 		}
 		switch {
 		case given != 1:
-			e.fail("from: expected one of header, cookie and query")
+			e.fail("from: expected one of header, cookie, query, basic and session")
+		case p.Basic && !c.Basic:
+			e.fail("from basic: basic is not switched on")
+		case p.Session && len(c.User) == 0 && c.Users == "":
+			e.fail("from session: nobody can log in with this integration")
 		case p.Header != "" && !httpguts.ValidHeaderFieldName(p.Header):
 			e.fail("from header %q: not a header name", p.Header)
 		case p.Header == "Cookie":
@@ -68,6 +105,9 @@ func (c *Integration) places(e *expander) []place {
 			e.fail("from: %s%s%s is given twice", p.Header, p.Cookie, p.Query)
 		}
 		places = append(places, place{Place: p})
+	}
+	if c.Basic && !slices.ContainsFunc(places, func(p place) bool { return p.Basic }) {
+		e.fail("from: basic is switched on but not among the places; write from basic")
 	}
 	return places
 }
@@ -92,6 +132,8 @@ type credential struct {
 	// tokens holds one text; several only for cookies of one name, which a
 	// neighbour domain may have planted (RFC 6265 section 8.6).
 	tokens []string
+	// user and password are those of HTTP Basic.
+	user, password string
 }
 
 // findCredential looks into the places. A credential in a header or the query
@@ -99,35 +141,49 @@ type credential struct {
 // if what is there cannot be one credential.
 func findCredential(r *http.Request, query string, places []place) (found credential, reason claims.Reason) {
 	for i := range places {
-		p := &places[i]
-		var token string
-		var there bool
-		switch {
-		case p.Header != "":
-			token, there, reason = p.inHeader(r.Header)
-		case p.Query != "":
-			token, there, reason = p.inQuery(query)
-		}
+		here, reason := places[i].look(r.Header, query)
 		switch {
 		case reason != "":
-			return credential{place: p}, reason
-		case there && found.place != nil:
-			return credential{place: p}, claims.SeveralCredentials
-		case there:
-			found = credential{place: p, tokens: []string{token}}
+			return credential{place: &places[i]}, reason
+		case here.place != nil && found.place != nil:
+			return here, claims.SeveralCredentials
+		case here.place != nil:
+			found = here
 		}
 	}
-	if found.place != nil {
-		return found, ""
+	return found, ""
+}
+
+// look looks for what a client sends on purpose: a header or a parameter.
+func (p *place) look(h http.Header, query string) (found credential, reason claims.Reason) {
+	var token string
+	var there bool
+	switch {
+	case p.Header != "":
+		token, there, reason = p.inHeader(h)
+	case p.Query != "":
+		token, there, reason = p.inQuery(query)
+	case p.Basic:
+		return p.inBasic(h)
 	}
-	for i := range places {
-		if p := &places[i]; p.Cookie != "" {
-			if tokens := p.inCookies(r); len(tokens) > 0 {
-				return credential{place: p, tokens: tokens}, ""
-			}
-		}
+	if reason != "" || !there {
+		return credential{}, reason
 	}
-	return credential{}, ""
+	return credential{place: p, tokens: []string{token}}, ""
+}
+
+// inBasic takes user and password out of HTTP Basic (RFC 7617 section 2).
+func (p *place) inBasic(h http.Header) (found credential, reason claims.Reason) {
+	coded, there, reason := (&place{Place: Place{Header: "Authorization", Scheme: "Basic"}}).inHeader(h)
+	if reason != "" || !there {
+		return credential{}, reason
+	}
+	decoded, err := base64.StdEncoding.Strict().DecodeString(coded)
+	user, password, ok := strings.Cut(string(decoded), ":")
+	if err != nil || !ok || user == "" || !utf8.ValidString(user) {
+		return credential{}, claims.MalformedCredential
+	}
+	return credential{place: p, user: user, password: password}, ""
 }
 
 // inHeader takes the token out of a header: after the scheme, if there is one. A
@@ -149,10 +205,19 @@ func (p *place) inHeader(h http.Header) (token string, there bool, reason claims
 		}
 		token = strings.TrimLeft(rest, " ")
 	}
-	if !isTokenText(token) {
+	if !isTokenText(token) && !(p.apiKeys() && isVisible(token)) {
 		return "", true, claims.MalformedCredential
 	}
 	return token, true, ""
+}
+
+// apiKeys reports whether nothing but API keys is looked for here.
+func (p *place) apiKeys() bool { return p.Header == apiKeyHeader && p.Scheme == "" }
+
+// isVisible reports whether text is visible ASCII. A key that somebody else has
+// made may hold any of it.
+func isVisible(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 
 // isTokenText reports whether text may be a token: the characters of a token68

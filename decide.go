@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/internal/store"
 	"github.com/caddy-admit/admit/jwt"
 )
 
@@ -68,12 +70,27 @@ type request struct {
 
 func newRequest(r *http.Request, original *url.URL, s *state) *request {
 	req := &request{Request: r, state: s, original: original, canonical: canonical(original)}
+	if !s.kept {
+		s.query, s.kept = original.RawQuery, true
+	}
 	if r.URL.Path != original.Path {
 		asked := *r
 		asked.URL = original
 		req.asked = &asked
 	}
 	return req
+}
+
+// sentRequest returns the request with the headers that the client sent.
+func (r *request) sentRequest() *http.Request {
+	s := r.state
+	if s.sent == nil && len(s.headers) == 0 {
+		return r.Request // no gate has changed any
+	}
+	s.keepSent(r.Request)
+	sent := *r.Request
+	sent.Header = s.sent
+	return &sent
 }
 
 // decide makes the one decision about a request. An error means that a matcher
@@ -86,6 +103,7 @@ func (c *checker) decide(r *request) (claims.Decision, error) {
 	d.Verdict = claims.Anonymous
 	if d.Identity != nil {
 		d.Verdict = claims.Allowed
+		r.state.in = c.integration(d.Integration)
 	}
 	r.state.decision = d // a claim matcher on a rule sees who is being judged
 	var failed error
@@ -142,29 +160,55 @@ func (c *checker) integration(name string) *integration {
 // returns has an identity, or a reason for refusing, or neither if the client
 // brought no credential.
 func (c *checker) authenticate(r *request) claims.Decision {
-	if known := &r.state.decision; known.Identity != nil && known.LetsIn() && c.integration(known.Integration) != nil {
+	if known := &r.state.decision; known.Identity != nil && known.LetsIn() && slices.Contains(c.integrations, r.state.in) {
 		// A gate before this one has checked it and let it in.
 		return c.guardCookie(r.Request, claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential})
 	}
-	sent := *r.Request
-	if s := r.state; s.sent != nil || len(s.headers) > 0 { // a gate has been here
-		s.keepSent(r.Request)
-		sent.Header = s.sent
-	}
-	found, reason := findCredential(&sent, r.original.RawQuery, c.places)
-	if reason != "" {
+	r.state.token, r.state.opened, r.state.in = "", nil, nil // of an earlier gate
+	sent := r.sentRequest()
+	found, reason := findCredential(sent, r.state.query, c.places)
+	switch {
+	case reason != "":
 		return claims.Decision{Verdict: claims.Refused, Reason: reason, Credential: found.place.kind()}
+	case found.place == nil:
+		return c.fromBrowser(r, sent)
+	case found.place.Basic:
+		return found.place.signIn(r, found.user, found.password)
 	}
-	if found.place == nil {
-		return claims.Decision{}
+	return found.place.checkAll(r, found.tokens)
+}
+
+// fromBrowser looks at what browsers send by themselves, in the order of the
+// places: tokens in cookies, and sessions.
+func (c *checker) fromBrowser(r *request, sent *http.Request) claims.Decision {
+	for i := range c.places {
+		p := &c.places[i]
+		if p.Session {
+			if d := p.openSession(r, sent); d.Identity != nil || d.Reason != "" {
+				return c.guardCookie(r.Request, d)
+			}
+		}
+		if p.Cookie == "" {
+			continue
+		}
+		if tokens := p.inCookies(sent); len(tokens) > 0 {
+			return c.guardCookie(r.Request, p.checkAll(r, tokens))
+		}
 	}
-	var first claims.Decision
-	for i, token := range found.tokens {
-		d := found.place.check(r.Context(), token)
-		d.Credential = found.place.kind()
+	return claims.Decision{}
+}
+
+// checkAll checks tokens, of which one is enough: several are only there where a
+// neighbour domain may have planted a cookie.
+func (p *place) checkAll(r *request, tokens []string) (first claims.Decision) {
+	for i, token := range tokens {
+		d := p.check(r.Context(), token)
+		d.Credential = or(d.Credential, p.kind())
 		if d.Reason == "" {
-			r.state.token = token
-			return c.guardCookie(r.Request, d)
+			if d.Credential != "api_key" {
+				r.state.token = token
+			}
+			return d
 		}
 		if i == 0 {
 			first = d
@@ -175,7 +219,7 @@ func (c *checker) authenticate(r *request) claims.Decision {
 
 // guardCookie refuses what a page of another site sends with a cookie.
 func (c *checker) guardCookie(r *http.Request, d claims.Decision) claims.Decision {
-	if d.Credential == "cookie" && crossOrigin(r) && !c.origins.trusts(r) {
+	if d.Reason == "" && (d.Credential == "cookie" || d.Credential == "session") && crossOrigin(r) && !c.origins.trusts(r) {
 		d.Verdict, d.Reason = claims.Refused, claims.CrossOrigin
 	}
 	return d
@@ -185,12 +229,17 @@ func (c *checker) guardCookie(r *http.Request, d claims.Decision) claims.Decisio
 // A token goes to those whose issuer it names; only if there is none, to those
 // that do not look at the issuer. Keys of one never vouch for another.
 func (p *place) check(ctx context.Context, raw string) claims.Decision {
+	if p.apiKeys() || strings.Count(raw, ".") != 2 {
+		if d := p.checkAPIKey(raw); d.Identity != nil || d.Reason != "" {
+			return d
+		}
+	}
 	token, err := jwt.Parse(raw)
 	if err != nil {
 		return refused(err)
 	}
 	candidates := p.integrations
-	if len(candidates) > 1 {
+	if len(candidates) > 1 || candidates[0].verifier == nil {
 		candidates = takers(candidates, token)
 	}
 	first := claims.Decision{Verdict: claims.Refused, Reason: claims.UnknownIssuer}
@@ -210,7 +259,7 @@ func (p *place) check(ctx context.Context, raw string) claims.Decision {
 func takers(all []*integration, token *jwt.Token) (some []*integration) {
 	for _, issuers := range []bool{true, false} {
 		for _, in := range all {
-			if in.verifier.HasIssuer() == issuers && in.verifier.Takes(token) {
+			if in.verifier != nil && in.verifier.HasIssuer() == issuers && in.verifier.Takes(token) {
 				some = append(some, in)
 			}
 		}
@@ -238,6 +287,9 @@ func (in *integration) verify(ctx context.Context, token *jwt.Token) claims.Deci
 // means that the token could not be judged.
 func refused(err error) claims.Decision {
 	d := claims.Decision{Verdict: claims.Refused, Reason: claims.KeysUnavailable}
+	if errors.Is(err, store.ErrUnavailable) {
+		d.Reason = claims.StorageUnavailable
+	}
 	var rejected *jwt.RejectedError
 	if errors.As(err, &rejected) {
 		d.Reason = rejected.Reason

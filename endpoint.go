@@ -1,154 +1,78 @@
 package admit
 
 import (
-	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
-
-	"github.com/caddy-admit/admit/claims"
 )
 
-// resourcePath is where the metadata of a protected resource lie, followed by
-// the resource's own path (RFC 9728 section 3.1).
-const resourcePath = "/.well-known/oauth-protected-resource"
-
-// resource is what the metadata say that is the same for all paths.
-type resource struct {
-	servers []string // issuers found by discovery
-	scopes  []string
+// endpoint is one of the gate's own, below the prefix.
+type endpoint struct {
 	methods []string
+	// offers reports whether the gate has it.
+	offers func(*guard) bool
+	// serve answers. It reports whether it did: a request for an integration that
+	// the gate does not name is for the next one.
+	serve func(*guard, http.ResponseWriter, *request) (served bool, err error)
 }
 
-// readResource gathers the metadata; without an issuer that clients can find by
-// discovery there are none.
-func readResource(c *checker) (res resource) {
-	for _, in := range c.integrations {
-		if in.server != "" && !slices.Contains(res.servers, in.server) {
-			res.servers = append(res.servers, in.server)
-		}
-		res.addScopes(&in.rules)
-	}
-	res.addScopes(&c.rules)
-	for i := range c.places {
-		switch p := &c.places[i]; {
-		case p.Header == "Authorization" && !slices.Contains(res.methods, "header"):
-			res.methods = append(res.methods, "header")
-		case p.Query != "" && !slices.Contains(res.methods, "query"):
-			res.methods = append(res.methods, "query")
-		}
-	}
-	return res
-}
+// endpoints are told by exact paths. They are filled in an init, since what they
+// do leads back here.
+var endpoints map[string]endpoint
 
-func (res *resource) addScopes(rules *claims.Rules) {
-	for i := range rules.Require {
-		for _, scope := range scopesOf(&rules.Require[i].Rule) {
-			if !slices.Contains(res.scopes, scope) {
-				res.scopes = append(res.scopes, scope)
-			}
-		}
+func init() {
+	endpoints = map[string]endpoint{
+		"/login":      {[]string{"GET", "HEAD", "POST"}, (*guard).canLogIn, (*guard).serveLogin},
+		"/logout":     {[]string{"GET", "HEAD", "POST"}, (*guard).hasSessions, (*guard).serveLogout},
+		"/logged-out": {[]string{"GET", "HEAD"}, (*guard).hasSessions, (*guard).serveLoggedOut},
+		"/userinfo":   {[]string{"GET", "HEAD"}, func(*guard) bool { return true }, (*guard).serveUserinfo},
+		"/token":      {[]string{"POST"}, (*guard).makesTokens, (*guard).serveToken},
+		"/revoke":     {[]string{"POST"}, (*guard).makesTokens, (*guard).serveRevoke},
+		"/jwks":       {[]string{"GET", "HEAD"}, (*guard).makesTokens, (*guard).serveJWKS},
 	}
 }
 
 // serveEndpoint answers a request for one of the gate's own endpoints, told by
 // the path that the client asked for. It reports whether it did.
-func (g *guard) serveEndpoint(w http.ResponseWriter, r *http.Request, original *url.URL) bool {
-	path, ok := strings.CutPrefix(original.Path, resourcePath)
-	if !ok || len(g.resource.servers) == 0 || path != "" && path[0] != '/' || !canonical(original) || !g.protects(r, path) {
-		return false
+func (g *guard) serveEndpoint(w http.ResponseWriter, r *request) (served bool, err error) {
+	if path, ok := strings.CutPrefix(r.original.Path, g.prefix); ok && r.canonical {
+		if e, ok := endpoints[path]; ok && e.offers(g) {
+			return g.serveOwn(w, r, e)
+		}
 	}
-	if escaped, plain := strings.CutPrefix(original.EscapedPath(), resourcePath); plain {
+	path, ok := strings.CutPrefix(r.original.Path, resourcePath)
+	if !ok || len(g.resource.servers) == 0 || path != "" && path[0] != '/' || !r.canonical || !g.protects(r.Request, path) {
+		return false, nil
+	}
+	if escaped, plain := strings.CutPrefix(r.original.EscapedPath(), resourcePath); plain {
 		path = escaped // as the client spells it (RFC 9728 section 3.3)
 	}
-	caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
-	status := g.serveResource(w, r, path)
-	if entry := g.log.Check(zap.DebugLevel, "endpoint"); entry != nil {
-		entry.Write(zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", original.Path), zap.Int("status", status))
-	}
-	return true
+	g.logEndpoint(r, g.serveResource(w, r.Request, path))
+	return true, nil
 }
 
-// protects reports whether the gate is one for the resource at this path, so that
-// of several gates with different issuers the right one answers. The site itself
-// is what any of them protects.
-func (g *guard) protects(r *http.Request, path string) bool {
-	if g.match == nil || !g.match.onlyPath || path == "" {
-		return true
-	}
-	asked := *r
-	asked.URL = &url.URL{Path: path}
-	ok, err := g.match.matchers.AnyMatchWithError(&asked)
-	return ok && err == nil
-}
-
-// serveResource answers with the metadata of one resource. Any origin may read
-// them: they are the same for everybody.
-func (g *guard) serveResource(w http.ResponseWriter, r *http.Request, path string) (status int) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("X-Content-Type-Options", "nosniff")
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodOptions:
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD")
-		h.Set("Access-Control-Allow-Headers", "*")
-		w.WriteHeader(http.StatusNoContent)
-		return http.StatusNoContent
-	default:
-		h.Set("Allow", "GET, HEAD, OPTIONS")
+func (g *guard) serveOwn(w http.ResponseWriter, r *request, e endpoint) (served bool, err error) {
+	w.Header().Set("Cache-Control", "no-store")
+	if !slices.Contains(e.methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(e.methods, ", "))
 		w.WriteHeader(http.StatusMethodNotAllowed)
-		return http.StatusMethodNotAllowed
+		g.logEndpoint(r, http.StatusMethodNotAllowed)
+		return true, nil
 	}
-	body, err := json.Marshal(struct {
-		Resource string   `json:"resource"`
-		Servers  []string `json:"authorization_servers"`
-		Scopes   []string `json:"scopes_supported,omitempty"`
-		Methods  []string `json:"bearer_methods_supported,omitempty"`
-	}{g.publicOrigin(r) + path, g.resource.servers, g.resource.scopes, g.resource.methods})
-	if err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return http.StatusInternalServerError
+	seen := caddyhttp.NewResponseRecorder(w, nil, nil)
+	if served, err = e.serve(g, seen, r); served {
+		g.logEndpoint(r, seen.Status())
 	}
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.Method == http.MethodGet {
-		_, _ = w.Write(body) // a client that went away is no fault of ours
-	}
-	return http.StatusOK
+	return served, err
 }
 
-// publicOrigin returns the scheme and host that browsers use for this site.
-func (g *guard) publicOrigin(r *http.Request) string {
-	if g.publicURL != "" {
-		return g.publicURL
+// logEndpoint logs a request that the access log leaves out, without its query.
+func (g *guard) logEndpoint(r *request, status int) {
+	caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+	if entry := g.log.Check(zap.DebugLevel, "endpoint"); entry != nil {
+		entry.Write(zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.original.Path), zap.Int("status", status))
 	}
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	return publicScheme(r, trusted) + "://" + r.Host
-}
-
-// resourceMetadata returns the URL of the metadata about the resource that was
-// asked for, for the challenge of a scheme; "" if no gate with these issuers would
-// answer there.
-func (g *guard) resourceMetadata(r *request, scheme string) string {
-	if len(g.resource.servers) == 0 || !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	answers := func(other *guard) bool {
-		return other == g || other.match == nil && slices.Equal(other.resource.servers, g.resource.servers)
-	}
-	if !g.reachable(r.Request, resourcePath, answers) {
-		return ""
-	}
-	path := ""
-	if original := originalURL(r.Request); r.canonical && original.Path != "/" {
-		path = original.EscapedPath()
-	}
-	return g.publicOrigin(r.Request) + resourcePath + path
 }

@@ -11,8 +11,9 @@ import (
 
 // Forward says which credential the upstream sees.
 type Forward struct {
-	// What is "client" (default: a token stays where the client put it, but for
-	// the query), "none", or "token": the token itself in Header.
+	// What is "client" (everything stays where the client put it, but for the
+	// query), "none", or "token": the token itself in Header. Default: a token
+	// stays, passwords and API keys are taken out.
 	What string `json:"what,omitempty"`
 	// Header is where a token goes. Default: Authorization, after "Bearer".
 	Header string `json:"header,omitempty"`
@@ -26,7 +27,7 @@ type forwarding struct {
 
 func readForward(e *expander, f *Forward) forwarding {
 	if f == nil {
-		return forwarding{what: "client"}
+		return forwarding{what: "standard"}
 	}
 	e.word("forward", f.What, "client", "none", "token")
 	out := forwarding{what: f.What, header: textproto.CanonicalMIMEHeaderKey(f.Header)}
@@ -53,7 +54,8 @@ func mayCarryToken(name string) bool {
 // forwardCredential gives the upstream the credential that it is to see.
 func (g *guard) forwardCredential(r *http.Request, s *state) {
 	g.hideQuery(r)
-	if g.forward.what == "client" {
+	known := s.decision.Credential
+	if g.forward.what == "client" || g.forward.what == "standard" && known != "basic" && known != "api_key" {
 		return
 	}
 	s.keepSent(r)
@@ -81,6 +83,10 @@ func (p *place) remove(r *http.Request) {
 	case p.Header != "":
 		if _, there, _ := p.inHeader(r.Header); there {
 			delete(r.Header, p.Header)
+		}
+	case p.Basic:
+		if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Basic") {
+			delete(r.Header, "Authorization")
 		}
 	case p.Cookie != "":
 		removeCookie(r, p.Cookie)

@@ -3,6 +3,7 @@ package admit
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,9 @@ type guard struct {
 	publicURL string // scheme and host, "" for those of the request
 	errors    string // how refusals are written, see Handler.Errors
 	look      *page.Look
+	prefix    string         // of the gate's own endpoints
+	login     bool           // browsers without an identity are sent to log in
+	logins    []*integration // those to log in with
 	resource  resource
 	own       *integration // one written in the gate's block
 	log       *zap.Logger
@@ -53,6 +57,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.provisionRules(ctx, e, g)
 	h.provisionAnswers(e, g)
 	h.provisionHeaders(e, g)
+	h.provisionLogin(e, g)
 	g.resource = readResource(&g.checker)
 	return e.err("admit")
 }
@@ -70,6 +75,31 @@ func (h *Handler) provisionAnswers(e *expander, g *guard) {
 			e.fail("public_url %q: expected scheme and host as https://app.example.com", h.PublicURL)
 		}
 		g.publicURL = origin
+	}
+}
+
+// provisionLogin finds those to log in with, and the place of the endpoints.
+func (h *Handler) provisionLogin(e *expander, g *guard) {
+	g.prefix = or(e.text("endpoints", h.Endpoints), "/oauth2")
+	if !canonical(&url.URL{Path: g.prefix}) || g.prefix == "/" || strings.HasSuffix(g.prefix, "/") || strings.Contains(g.prefix, "*") {
+		e.fail("endpoints %q: expected a path such as /oauth2 or /private/oauth2", g.prefix)
+	}
+	if h.Login == nil {
+		return
+	}
+	g.login = true
+	for _, name := range h.Login.Integrations {
+		if c := g.integration(name); c == nil || c.sessions == nil {
+			e.fail("login %s: not an integration of this gate that users can log in with", name)
+		}
+	}
+	for _, in := range g.integrations {
+		if in.sessions != nil && (len(h.Login.Integrations) == 0 || slices.Contains(h.Login.Integrations, in.name)) {
+			g.logins = append(g.logins, in)
+		}
+	}
+	if len(g.logins) == 0 && len(g.integrations) > 0 {
+		e.fail("login: no integration of this gate has users that can log in")
 	}
 }
 
@@ -140,7 +170,7 @@ func (h *Handler) provisionIntegrations(ctx caddy.Context, g *guard) error {
 	if !nameForm.MatchString(strings.TrimPrefix(h.Integration.ID, "inline-")) {
 		return fmt.Errorf("integration: id %q: expected 1 to 32 of a-z, 0-9, _ and -", h.Integration.ID)
 	}
-	own, err := h.Integration.provision(h.Integration.ID, g.log)
+	own, err := h.Integration.provision(h.Integration.ID, storage{ctx.Storage()}, g.log)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package admit
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -13,7 +14,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/internal/store"
 	"github.com/caddy-admit/admit/jwt"
+	"github.com/caddy-admit/admit/oauth"
 )
 
 // oktaOrganisation is an issuer of Okta that is not one of its custom servers.
@@ -31,7 +34,10 @@ const (
 type integration struct {
 	name     string
 	places   []place
-	verifier *jwt.Verifier
+	verifier *jwt.Verifier   // nil if it takes no tokens
+	local    *realm          // users, keys and tokens of one's own, if there are any
+	sessions *oauth.Sessions // nil if nobody can log in
+	kept     store.Store
 	mapping  *claims.Mapping
 	rules    claims.Rules
 	vendor   string
@@ -40,31 +46,19 @@ type integration struct {
 	fetched  *fetchedKeys // those keys, nil for keys given by hand
 }
 
-// provision makes an integration of its configuration. It makes no network call.
-// Every mistake is reported at once.
-func (c *Integration) provision(name string, log *zap.Logger) (*integration, error) {
-	e := newExpander()
-	in := &integration{name: name, vendor: c.Vendor}
-	in.places = c.places(e)
-	in.rules.Require = scopeless(e, "require", c.Require, false)
-	in.rules.Deny = scopeless(e, "deny", c.Deny, true)
-	policy := c.policy(e)
-	in.mapping = c.mapping(e, name, policy.Issuers)
-	keys := c.keys(e, policy.Issuers)
-	e.check("policy", policy.Check())
-	c.requireAudience(e)
-	c.checkEmail(e)
-	if err := e.err("integration " + name); err != nil {
-		return nil, err
+// provision makes an integration of its configuration. It makes no network call
+// and does not touch the storage. Every mistake is reported at once.
+func (c *Integration) provision(name string, kept store.Store, log *zap.Logger) (*integration, error) {
+	in := &integration{name: name, vendor: c.Vendor, kept: kept}
+	provision := c.provisionIssuer
+	if c.local() {
+		provision = func(in *integration) error { return c.provisionLocal(in, kept, log) }
 	}
-	if keys.Discovery != "" && !strings.Contains(policy.Issuers[0], "{") {
-		in.server = policy.Issuers[0]
+	err := errors.Join(c.provisionIdentity(in), provision(in))
+	if err == nil {
+		err = c.provisionSessions(in, kept)
 	}
-	source, err := keys.source(in)
 	if err != nil {
-		return nil, fmt.Errorf("integration %s: %w", name, err)
-	}
-	if in.verifier, err = jwt.NewVerifier(policy, source, time.Now); err != nil {
 		in.release()
 		return nil, err
 	}
@@ -72,8 +66,44 @@ func (c *Integration) provision(name string, log *zap.Logger) (*integration, err
 	return in, nil
 }
 
+// provisionIdentity reads what all integrations have: where credentials are
+// looked for, who the claims are about, and who counts at all.
+func (c *Integration) provisionIdentity(in *integration) error {
+	e := newExpander()
+	in.places = c.places(e)
+	in.rules.Require = scopeless(e, "require", c.Require, false)
+	in.rules.Deny = scopeless(e, "deny", c.Deny, true)
+	return e.err("integration " + in.name)
+}
+
+// provisionIssuer prepares the check of another issuer's tokens.
+func (c *Integration) provisionIssuer(in *integration) error {
+	e := newExpander()
+	policy := c.policy(e)
+	in.mapping = c.mapping(e, in.name, policy.Issuers)
+	keys := c.keys(e, policy.Issuers)
+	e.check("policy", policy.Check())
+	c.requireAudience(e)
+	c.checkEmail(e)
+	if err := e.err("integration " + in.name); err != nil {
+		return err
+	}
+	if keys.Discovery != "" && !strings.Contains(policy.Issuers[0], "{") {
+		in.server = policy.Issuers[0]
+	}
+	source, err := keys.source(in)
+	if err != nil {
+		return fmt.Errorf("integration %s: %w", in.name, err)
+	}
+	in.verifier, err = jwt.NewVerifier(policy, source, time.Now)
+	return err
+}
+
 // release gives back what provision took. It may be called more than once.
 func (in *integration) release() {
+	if in.local != nil {
+		in.local.release()
+	}
 	if in.poolKey == "" {
 		return
 	}

@@ -2,6 +2,8 @@ package admit
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +62,12 @@ func (k *keyCollector) add(in *integration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.integrations[in.name] = in
+}
+
+func (k *keyCollector) all() []*integration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Collect(maps.Values(k.integrations))
 }
 
 // Describe implements [prometheus.Collector].

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -65,7 +66,7 @@ func (a *App) provision(name string, ctx caddy.Context) (*integration, error) {
 	case c.ID != "":
 		return nil, fmt.Errorf("integration %s: id is for an integration in a gate's own block; this one's is its name", name)
 	}
-	return c.provision(name, ctx.Logger())
+	return c.provision(name, storage{ctx.Storage()}, ctx.Logger())
 }
 
 // named returns integrations by name: without names the only one there is.
@@ -95,7 +96,27 @@ func (a *App) named(names []string) ([]*integration, error) {
 // to ask for.
 func (a *App) Start() error {
 	warnOpen(a.ctx, a.log)
+	go a.sweep()
 	return nil
+}
+
+// sweep deletes what has expired in the storage, now and then, until the
+// configuration is unloaded.
+func (a *App) sweep() {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, in := range a.known.all() {
+			if err := in.sweep(a.ctx); err != nil {
+				a.log.Warn("what has expired could not be deleted from the storage", zap.String("integration", in.name), zap.Error(err))
+			}
+		}
+	}
 }
 
 // Stop implements [caddy.App].
@@ -122,6 +143,8 @@ type Handler struct {
 	// Integration is one of this gate's own, instead of named ones.
 	Integration *Integration `json:"integration,omitempty"`
 
+	// Login sends browsers without an identity to log in.
+	Login *Login `json:"login,omitempty"`
 	// Optional lets a request without a credential pass where no Require or Any
 	// of this gate covers it; a bad credential never passes.
 	Optional bool `json:"optional,omitempty"`
@@ -151,6 +174,8 @@ type Handler struct {
 	// to Caddy's error routes), or empty: whether such a route would answer is
 	// found out.
 	Errors string `json:"errors,omitempty"`
+	// Endpoints is the path before the gate's own endpoints. Default: /oauth2.
+	Endpoints string `json:"endpoints,omitempty"`
 	// Pages is the look of the gate's own pages.
 	Pages *Pages `json:"pages,omitempty"`
 

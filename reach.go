@@ -21,6 +21,16 @@ func (g *guard) reachable(r *http.Request, path string, serves func(*guard) bool
 	if known, ok := g.reached.Load(key); ok {
 		return known.(bool)
 	}
+	found := comesTo(r, path, serves)
+	if g.reachedCount.Add(1) <= maxReached {
+		g.reached.Store(key, found)
+	}
+	return found
+}
+
+// comesTo reports whether a GET for the path on the host of r comes to a gate that
+// serves it.
+func comesTo(r *http.Request, path string, serves func(*guard) bool) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
 		return false
@@ -30,9 +40,6 @@ func (g *guard) reachable(r *http.Request, path string, serves func(*guard) bool
 	// With variables and placeholders of its own, the walk changes nothing.
 	probe = caddyhttp.PrepareRequest(probe, caddy.NewReplacer(), noAnswer{}, server)
 	found, _ := walk(server, server.Routes, probe, serves)
-	if g.reachedCount.Add(1) <= maxReached {
-		g.reached.Store(key, found)
-	}
 	return found
 }
 

@@ -16,13 +16,14 @@ import (
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	g := h.guard
 	original := originalURL(r)
-	if g.serveEndpoint(w, r, original) {
-		return nil
-	}
 	s := stateOf(r)
+	req := newRequest(r, original, s)
+	if served, err := g.serveEndpoint(w, req); served || err != nil {
+		return err
+	}
 	stripUpgrade(r.Header)
 	g.headers.strip(r, s)
-	req := newRequest(r, original, s)
+	g.stripCookies(r, s)
 	covered, err := g.covers(req)
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
@@ -46,10 +47,36 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		g.hideQuery(r)
 	default:
+		if err := g.renew(w, req); err != nil {
+			return err
+		}
 		g.headers.set(r, s)
 		g.forwardCredential(r, s)
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// stripCookies takes the sessions of this gate's integrations out of the request,
+// whoever it is for: they are nobody else's business.
+func (g *guard) stripCookies(r *http.Request, s *state) {
+	if len(r.Header["Cookie"]) == 0 {
+		return
+	}
+	for _, in := range g.integrations {
+		if in.sessions != nil {
+			s.keepSent(r)
+			in.sessions.Strip(r)
+		}
+	}
+}
+
+// renew notes that the session of a request is in use.
+func (g *guard) renew(w http.ResponseWriter, r *request) error {
+	o := r.state.opened
+	if o == nil || r.state.decision.Credential != "session" {
+		return nil
+	}
+	return o.in.sessions.Renew(r.Context(), w, r.sentRequest(), o.session)
 }
 
 // judge decides about a request that the gate covers.
@@ -91,10 +118,18 @@ func originalURL(r *http.Request) *url.URL {
 	return r.URL
 }
 
-// hideQuery takes tokens out of the URL, for the application and its logs.
+// hideQuery takes tokens out of the URL, for the application and its logs. The
+// original URL is one of those that FastCGI passes on.
 func (c *checker) hideQuery(r *http.Request) {
 	for i := range c.places {
-		if name := c.places[i].Query; name != "" && r.URL.RawQuery != "" {
+		name := c.places[i].Query
+		if name == "" {
+			continue
+		}
+		if original := originalURL(r); original.RawQuery != "" {
+			original.RawQuery = withoutParameter(original.RawQuery, name)
+		}
+		if r.URL.RawQuery != "" {
 			r.URL.RawQuery = withoutParameter(r.URL.RawQuery, name)
 			r.RequestURI = r.URL.RequestURI()
 		}

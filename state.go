@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/oauth"
 )
 
 // stateKey is where the state of a request lies among Caddy's variables.
@@ -18,10 +19,16 @@ const stateKey = "admit"
 // decision whole, so that two identities never mix.
 type state struct {
 	decision claims.Decision
-	token    string // the one that was accepted, if the client sent one
+	in       *integration // the one that vouches for the identity
+	token    string       // the one that was accepted, if the client sent one
+	opened   *opened
+	dead     []*oauth.Sessions // whose cookies are no good and are to be deleted
 	// sent holds the headers as the client sent them, once a gate changes one in
 	// which another may look for a credential.
 	sent http.Header
+	// query is the one that the client sent, if kept.
+	query string
+	kept  bool
 	// headers are the identity headers that gates have set.
 	headers []string
 }

@@ -3,6 +3,7 @@ package claims
 import (
 	"errors"
 	"strings"
+	"time"
 )
 
 // Verdict is the outcome of a decision.
@@ -23,6 +24,8 @@ type Decision struct {
 	Verdict Verdict
 	// Reason says why a request was refused, or would be; it is empty otherwise.
 	Reason Reason
+	// RetryAfter is when a client that is locked out may try again.
+	RetryAfter time.Duration
 	// Rule is the rule that decided, where one did.
 	Rule *Rule
 	// Identity is who asked; nil if nobody is known. It is also there when rules
@@ -30,7 +33,8 @@ type Decision struct {
 	Identity *Identity
 	// Integration is the one whose credential was looked at; empty if none was.
 	Integration string
-	// Credential is the kind of credential: header, cookie or query.
+	// Credential is the kind of credential: header, cookie, query, basic, api_key
+	// or session.
 	Credential string
 }
 

@@ -66,7 +66,7 @@ func NewLook(title string, logo []byte, stylesheet string) (*Look, error) {
 	}
 	l.style = template.CSS(style)
 	sum := sha256.Sum256([]byte(style))
-	l.policy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	l.policy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
 		base64.StdEncoding.EncodeToString(sum[:]))
 	return l, nil
 }
@@ -91,7 +91,27 @@ type Page struct {
 	// Reason and RequestID help whoever is asked for help.
 	Reason    string
 	RequestID string
+	// SignIn is a form for user name and password, Confirm one that only asks.
+	SignIn  *SignIn
+	Confirm *Confirm
+	// Links lead on.
+	Links []Link
 }
+
+// SignIn is a form for user name and password.
+type SignIn struct {
+	Action, ReturnTo, Integration string
+	// User is what was typed before, Problem what was wrong with it.
+	User, Problem string
+}
+
+// Confirm is a form with nothing but a button.
+type Confirm struct{ Action, ReturnTo, Button string }
+
+// Link leads to a path of the same site.
+type Link struct{ Path, Text string }
+
+func (p *Page) hasForm() bool { return p.SignIn != nil || p.Confirm != nil }
 
 // Write answers with the page. Header fields that were set before stay.
 func (l *Look) Write(w http.ResponseWriter, r *http.Request, status int, p Page) error {
@@ -108,10 +128,15 @@ func (l *Look) Write(w http.ResponseWriter, r *http.Request, status int, p Page)
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	h.Set("Content-Security-Policy", l.policy)
+	// A form says where it was sent from; nothing else does.
+	policy, referrer := l.policy+"; form-action 'none'", "no-referrer"
+	if p.hasForm() {
+		policy, referrer = l.policy+"; form-action 'self'", "same-origin"
+	}
+	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", referrer)
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body.Bytes()) // a client that went away is no fault of ours

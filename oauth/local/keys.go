@@ -77,6 +77,9 @@ func NewAPIKeys(keys []APIKey) (*APIKeys, error) {
 	return list, nil
 }
 
+// Len returns the number of keys.
+func (l *APIKeys) Len() int { return len(l.byDigest) }
+
 // Lookup returns what belongs to a key that a client sent: the whole of it, byte
 // by byte. How long it takes tells nothing about other keys, since they are found
 // by their hash.

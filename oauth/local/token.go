@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -53,4 +54,21 @@ func (t *Tokens) Make(ctx context.Context, user string, own *claims.Set) (string
 		return "", fmt.Errorf("local: %w", err)
 	}
 	return t.Keys.Sign(ctx, AccessTokenType, payload)
+}
+
+// Named returns claims with a "sub" before them: those by which the gate knows a
+// user or the holder of an API key.
+func Named(id string, own *claims.Set) (*claims.Set, error) {
+	sub, err := json.Marshal(id)
+	if err != nil {
+		return nil, fmt.Errorf("local: %w", err)
+	}
+	data := append([]byte(`{"sub":`), sub...)
+	rest := []byte("}")
+	if own != nil {
+		if rest = bytes.TrimSpace(own.Bytes())[1:]; len(bytes.TrimSpace(rest)) > 1 {
+			data = append(data, ',')
+		}
+	}
+	return claims.Parse(append(data, rest...))
 }

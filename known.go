@@ -1,0 +1,124 @@
+package admit
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/internal/store"
+	"github.com/caddy-admit/admit/oauth"
+	"github.com/caddy-admit/admit/oauth/local"
+)
+
+// opened is a session that a request has.
+type opened struct {
+	in      *integration
+	session *oauth.Session
+}
+
+// signIn checks a user's password from HTTP Basic, in the integration that knows
+// the user and nowhere else.
+func (p *place) signIn(r *request, user, password string) claims.Decision {
+	in := p.integrations[0]
+	for _, other := range p.integrations {
+		if _, ok := other.local.users.Get(user); ok {
+			in = other
+			break
+		}
+	}
+	d := claims.Decision{Verdict: claims.Refused, Integration: in.name, Credential: "basic"}
+	subject, err := in.local.signIn(r.Context(), user, password, clientOf(r.Request))
+	if err != nil {
+		d.Reason, d.RetryAfter = signInReason(err)
+		return d
+	}
+	return in.known(d, subject.ID, subject.Claims)
+}
+
+// clientOf returns the address of the client as Caddy knows it.
+func clientOf(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+// signInReason says why a password was not accepted.
+func signInReason(err error) (claims.Reason, time.Duration) {
+	var locked *local.LockedError
+	switch {
+	case errors.As(err, &locked):
+		return claims.LockedOut, locked.RetryAfter
+	case errors.Is(err, local.ErrBadPassword):
+		return claims.BadPassword, 0
+	}
+	return claims.SignInUnavailable, 0
+}
+
+// known makes a decision about somebody local, with the claims as they are now.
+func (in *integration) known(d claims.Decision, id string, own *claims.Set) claims.Decision {
+	set, err := local.Named(id, own)
+	if err == nil {
+		d.Identity = in.mapping.Identify(set)
+	}
+	if d.Verdict = ""; d.Identity == nil {
+		d.Verdict, d.Reason = claims.Refused, claims.NoIdentity
+	}
+	return d
+}
+
+// checkAPIKey looks an API key up. The decision is empty where nobody has keys.
+func (p *place) checkAPIKey(key string) (d claims.Decision) {
+	for _, in := range p.integrations {
+		if in.local == nil || in.local.keys.Len() == 0 {
+			continue
+		}
+		if d.Reason == "" {
+			d = claims.Decision{Verdict: claims.Refused, Reason: claims.BadAPIKey, Integration: in.name, Credential: "api_key"}
+		}
+		if found, ok := in.local.keys.Lookup(key); ok {
+			return in.known(claims.Decision{Integration: in.name, Credential: "api_key"}, found.ID, found.Claims)
+		}
+	}
+	return d
+}
+
+// openSession opens the session of the first integration that has a good one. A
+// local user's counts as the list of users says now.
+func (p *place) openSession(r *request, sent *http.Request) (first claims.Decision) {
+	for _, in := range p.integrations {
+		session, err := in.sessions.Open(r.Context(), sent)
+		if errors.Is(err, oauth.ErrNoSession) {
+			continue
+		}
+		d := claims.Decision{Verdict: claims.Refused, Integration: in.name, Credential: "session"}
+		if err == nil {
+			user, ok := in.local.users.Current(session.User, session.Stamp)
+			if ok {
+				r.state.opened = &opened{in, session}
+				return in.known(d, user.ID, user.Claims)
+			}
+			err = oauth.ErrSessionRevoked
+		}
+		if d.Reason = sessionReason(err); d.Reason != claims.StorageUnavailable {
+			r.state.dead = append(r.state.dead, in.sessions)
+		}
+		if first.Reason == "" {
+			first = d
+		}
+	}
+	return first
+}
+
+func sessionReason(err error) claims.Reason {
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		return claims.StorageUnavailable
+	case errors.Is(err, oauth.ErrSessionExpired):
+		return claims.SessionExpired
+	case errors.Is(err, oauth.ErrSessionRevoked):
+		return claims.Revoked
+	}
+	return claims.SessionInvalid
+}

@@ -1,0 +1,249 @@
+package admit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/internal/page"
+	"github.com/caddy-admit/admit/internal/store"
+	"github.com/caddy-admit/admit/oauth"
+	"github.com/caddy-admit/admit/oauth/local"
+)
+
+// maxForm is the size in bytes of the longest sign-in form.
+const maxForm = 64 << 10
+
+// canLogIn reports whether browsers can log in at this gate.
+func (g *guard) canLogIn() bool { return len(g.logins) > 0 }
+
+// loginOf returns the integration that a request names, or the only one there is;
+// nil if it is for another gate or has to be chosen.
+func (g *guard) loginOf(name string) *integration {
+	if name == "" && len(g.logins) == 1 {
+		return g.logins[0]
+	}
+	for _, in := range g.logins {
+		if in.name == name {
+			return in
+		}
+	}
+	return nil
+}
+
+// serveLogin shows the sign-in form, or the integrations to choose from, and takes
+// the form.
+func (g *guard) serveLogin(w http.ResponseWriter, r *request) (served bool, err error) {
+	form := r.original.Query()
+	if r.Method == http.MethodPost {
+		if form, err = readSignIn(w, r); err != nil {
+			return true, g.look.Write(w, r.Request, http.StatusBadRequest, page.Page{Heading: "This form cannot be read", Text: "Go back and try again.",
+				Reason: string(claims.MalformedCredential), RequestID: requestID(r.Request)})
+		}
+	}
+	name := form.Get("integration")
+	in, target := g.loginOf(name), g.returnPath(form.Get("return_to"))
+	switch {
+	case in == nil && name != "":
+		return false, nil
+	case !g.secure(r):
+		g.log.Error("nobody can log in over plain http: use https, or public_url behind a proxy that does", zap.String("host", r.Host))
+		return true, g.look.Write(w, r.Request, http.StatusBadRequest, page.Page{Heading: "Only over https", Text: "Signing in needs a secure connection. Open this page with https."})
+	case in == nil:
+		return true, g.look.Write(w, r.Request, http.StatusOK, g.choose(target))
+	case r.Method == http.MethodPost:
+		return true, g.signIn(w, r, in, form, target)
+	}
+	return true, g.look.Write(w, r.Request, http.StatusOK, g.signInPage(in, target, "", ""))
+}
+
+// readSignIn reads a form that was sent by a page of this site. Pages of others
+// would sign somebody in as somebody else.
+func readSignIn(w http.ResponseWriter, r *request) (url.Values, error) {
+	if crossOrigin(r.Request) {
+		return nil, errors.New("sent from another site")
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, errors.New("not a form")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if err != nil {
+		return nil, err
+	}
+	return url.ParseQuery(string(body))
+}
+
+func (g *guard) choose(target string) page.Page {
+	p := page.Page{Heading: "Sign in", Text: "Choose how."}
+	for _, in := range g.logins {
+		query := url.Values{"integration": {in.name}, "return_to": {target}}
+		p.Links = append(p.Links, page.Link{Path: g.prefix + "/login?" + query.Encode(), Text: in.name})
+	}
+	return p
+}
+
+func (g *guard) signInPage(in *integration, target, user, problem string) page.Page {
+	return page.Page{Heading: "Sign in", SignIn: &page.SignIn{
+		Action: g.prefix + "/login", ReturnTo: target, Integration: in.name, User: user, Problem: problem,
+	}}
+}
+
+// signIn checks user and password, and begins a session.
+func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form url.Values, target string) error {
+	user := form.Get("username")
+	subject, err := in.local.signIn(r.Context(), user, form.Get("password"), clientOf(r.Request))
+	if err == nil {
+		session := &oauth.Session{User: subject.ID, Stamp: subject.Stamp, Claims: json.RawMessage("{}")}
+		err = in.sessions.Start(r.Context(), w, r.sentRequest(), session)
+	}
+	if err == nil {
+		g.logSignIn(r, in, user, "")
+		w.Header().Set("Location", target)
+		w.WriteHeader(http.StatusSeeOther)
+		return nil
+	}
+	reason, retry := signInReason(err)
+	if errors.Is(err, store.ErrUnavailable) {
+		reason = claims.StorageUnavailable
+	}
+	d := claims.Decision{Verdict: claims.Refused, Reason: reason, Integration: in.name}
+	g.logSignIn(r, in, user, reason)
+	status, problem := answerTo(&d).status, "User name or password is wrong."
+	switch status {
+	case http.StatusTooManyRequests:
+		problem = "Too many attempts. Try again in " + retry.Round(time.Second).String() + "."
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((retry+time.Second-1)/time.Second), 10))
+	case http.StatusServiceUnavailable:
+		problem = "Nobody can sign in right now. Try again in a moment."
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	return g.look.Write(w, r.Request, status, g.signInPage(in, target, user, problem))
+}
+
+// logSignIn writes one line about an attempt. A name that was only tried may be a
+// password in the wrong field: it is hashed.
+func (g *guard) logSignIn(r *request, in *integration, user string, reason claims.Reason) {
+	name := zap.String("user", user)
+	if reason != "" {
+		sum := sha256.Sum256([]byte(in.name + "\x00" + user))
+		name = zap.String("user_hash", hex.EncodeToString(sum[:8]))
+	}
+	g.log.Info("sign-in", zap.String("integration", in.name), name, zap.String("reason", string(reason)),
+		zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
+}
+
+// returnPath returns where to go after signing in or out: a path of this site
+// that is none of the gate's own pages, else the start page.
+func (g *guard) returnPath(target string) string {
+	path, err := oauth.ReturnPath(target)
+	if err != nil || strings.HasPrefix(path, g.prefix+"/") {
+		return "/"
+	}
+	return path
+}
+
+// secure reports whether a browser keeps the session's cookie: over https, and on
+// loopback.
+func (g *guard) secure(r *request) bool {
+	scheme, host, _ := strings.Cut(g.publicOrigin(r.Request), "://")
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	ip := net.ParseIP(host)
+	return scheme == "https" || host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}
+
+// sendToLogin sends a browser that nobody knows to log in and back here. It
+// reports whether it answered.
+func (g *guard) sendToLogin(w http.ResponseWriter, r *request, d *claims.Decision) (sent bool, err error) {
+	if !g.login || !g.canLogIn() || !mayRedirect(r.Request) || !needsLogin(d) || !g.secure(r) {
+		return false, nil
+	}
+	path := g.prefix + "/login"
+	if !g.reachable(r.Request, path, func(other *guard) bool { return other == g }) {
+		g.log.Error("no gate answers at the login page: this one stands in a block that does not include it; write \"endpoints\" with a path inside the block",
+			zap.String("host", r.Host), zap.String("path", path))
+		return true, caddyhttp.Error(http.StatusInternalServerError, errors.New("admit: login page not reachable"))
+	}
+	target := r.original.RequestURI()
+	if len(target) > oauth.MaxReturn {
+		target = "/"
+	}
+	w.Header().Set("Location", path+"?"+url.Values{"return_to": {target}}.Encode())
+	w.WriteHeader(http.StatusFound)
+	return true, nil
+}
+
+// needsLogin reports whether logging in would help: there is no credential, or a
+// session that is over. A token that is refused is no browser's.
+func needsLogin(d *claims.Decision) bool {
+	return d.Reason == claims.MissingCredential ||
+		d.Credential == "session" && slices.Contains([]claims.Reason{claims.SessionInvalid, claims.SessionExpired, claims.Revoked}, d.Reason)
+}
+
+// makesTokens reports whether local users can have tokens here.
+func (g *guard) makesTokens() bool { return g.issuerOf("") != nil }
+
+// issuerOf returns the integration that makes tokens: the one that is named, or
+// the first.
+func (g *guard) issuerOf(name string) *integration {
+	for _, in := range g.integrations {
+		if in.local != nil && in.local.endpoint != nil && (name == "" || in.name == name) {
+			return in
+		}
+	}
+	return nil
+}
+
+// serveToken makes tokens for a password or a refresh token.
+func (g *guard) serveToken(w http.ResponseWriter, r *request) (served bool, err error) {
+	return g.serveGrant(w, r, func(e *local.Endpoint) local.Outcome { return e.Token(w, r.Request, clientOf(r.Request)) })
+}
+
+// serveRevoke ends a family of refresh tokens.
+func (g *guard) serveRevoke(w http.ResponseWriter, r *request) (served bool, err error) {
+	return g.serveGrant(w, r, func(e *local.Endpoint) local.Outcome { return e.Revoke(w, r.Request) })
+}
+
+func (g *guard) serveGrant(w http.ResponseWriter, r *request, serve func(*local.Endpoint) local.Outcome) (served bool, err error) {
+	in := g.issuerOf(r.original.Query().Get("integration"))
+	if in == nil {
+		return false, nil
+	}
+	g.origins.expose(w.Header(), r.Request)
+	o := serve(in.local.endpoint)
+	g.log.Info("token request", zap.String("integration", in.name), zap.String("grant", o.Grant), zap.String("user", o.User), zap.Int("status", o.Status),
+		zap.String("reason", string(o.Reason)), zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
+	return true, nil
+}
+
+// serveJWKS shows the public keys of the tokens that are made here.
+func (g *guard) serveJWKS(w http.ResponseWriter, r *request) (served bool, err error) {
+	ctx, cancel := context.WithTimeout(r.Context(), store.Timeout)
+	defer cancel()
+	jwks, err := g.issuerOf("").local.signing.JWKS(ctx)
+	if err != nil {
+		w.Header().Set("Retry-After", retryAfter)
+		return true, writeProblem(w, r.Request, problem{"Service Unavailable", http.StatusServiceUnavailable, unavailable.code, string(claims.StorageUnavailable)})
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	return true, writeBody(w, r.Request, http.StatusOK, "application/jwk-set+json", jwks)
+}
