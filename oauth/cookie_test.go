@@ -174,12 +174,17 @@ func TestSeveralCookies(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
 		}
 	}
-	c.advance(7 * time.Hour)
-	if got := openRequest(s, request(line(good, older))); got != "expired" && got != "ada" {
+	// One that cannot be checked is not passed over for an older one that was.
+	s = node(t, c, d, func(c *SessionConfig) { c.Cookie, c.Domain = "__Secure-x", "example.com" })
+	openRequest(s, request(line(older)))
+	d.fail("load")
+	if got := openRequest(s, request(line(good, older))) + " " + openRequest(s, request(line(older))); got != "unavailable mallory" {
 		t.Errorf("got %s", got)
 	}
-	// Without a good one, the verdict on the latest is given.
-	if got := openRequest(s, request(line("AAAA", older))); got != "expired" {
+	// Where none counts, it is the verdict on the latest that is given.
+	d.fail()
+	c.advance(6*time.Hour + 30*time.Minute)
+	if got := openRequest(s, request(line("AAAA", older))) + " " + openRequest(s, request(line(older, revoked))); got != "expired revoked" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -228,7 +233,7 @@ func TestCookieAttributes(t *testing.T) {
 func TestClear(t *testing.T) {
 	s, w := node(t, newClock(), newDisk()), httptest.NewRecorder()
 	n := s.cookies.name
-	s.Clear(w, request("a=1; "+n+".state.x=1; "+n+".3=1; "+n+".4=1; "+n+".5=1; "+n+".6=1; "+n+".7=1; "+n+".123456=1; "+n+"=1"))
+	s.Clear(w, request("a=1; "+n+".state.x=1; "+n+".123456=1; "+n+".3=1; "+n+".4=1; "+n+".5=1; "+n+".6=1; "+n+".7=1; "+n+"=1"))
 	var names []string
 	for _, cookie := range w.Result().Cookies() {
 		names = append(names, strings.TrimPrefix(cookie.Name, n))

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -131,13 +132,29 @@ func TestMarkLoads(t *testing.T) {
 	if got := second.open(s); got != "ada" || d.asked("load marks") != 1 {
 		t.Errorf("second session: got %s", got)
 	}
+	// One that has begun here has no mark of its own.
+	second.login(t, s, Session{User: "ada"})
+	if got := second.open(s); got != "ada" || d.asked("load marks") != 0 {
+		t.Errorf("third session: got %s", got)
+	}
+}
+
+// listening is a storage that answers nobody who has gone.
+type listening struct{ *disk }
+
+func (l listening) Load(ctx context.Context, key string) ([]byte, error) {
+	value, err := l.disk.Load(ctx, key)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
+	}
+	return value, err
 }
 
 // TestMarkNoQueue: a check that hangs holds up nobody else's, and a client that
 // leaves does not end it for those who wait for the same.
 func TestMarkNoQueue(t *testing.T) {
 	c, d := newClock(), newDisk()
-	s, slow, quick := node(t, c, d), newBrowser(), newBrowser()
+	s, slow, quick := node(t, c, listening{d}), newBrowser(), newBrowser()
 	id := slow.login(t, s, Session{}).ID
 	quick.login(t, s, Session{})
 	hold, reached := make(chan struct{}), make(chan struct{}, 2)
@@ -170,6 +187,20 @@ func TestMarkNoQueue(t *testing.T) {
 	close(hold)
 	if err := <-stayed; err != nil || len(reached) != 0 {
 		t.Errorf("the one that stayed: got error %v after %d more loads", err, len(reached))
+	}
+}
+
+// TestMarkClocks: a logout counts also where the clock is behind that of the login.
+func TestMarkClocks(t *testing.T) {
+	c, ahead, d := newClock(), newClock(), newDisk()
+	ahead.advance(30 * time.Second)
+	here, there, b := node(t, c, d), node(t, ahead, d), newBrowser()
+	b.login(t, there, Session{User: "ada"})
+	thief := b.copy()
+	b.logout(t, here)
+	ahead.advance(10 * time.Second)
+	if got := thief.open(here) + " " + thief.open(there) + " " + thief.open(node(t, c, d)); got != "revoked revoked revoked" {
+		t.Errorf("got %s", got)
 	}
 }
 
