@@ -92,7 +92,37 @@ func headerParts(e *expander, name, value string) (parts []headerPart) {
 // foldHeader spells a header name as the servers behind do that make variables
 // of it: case, "-", "_" and "." do not matter there (CGI, RFC 3875 section 4.1.18).
 func foldHeader(name string) string {
-	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
+	folded := []byte(name)
+	for i, c := range folded {
+		folded[i] = foldByte(c)
+	}
+	return string(folded)
+}
+
+func foldByte(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case c == '_' || c == '.':
+		return '-'
+	}
+	return c
+}
+
+// isOneOf reports whether name is a spelling of one of the folded names. It is
+// asked for every header of every request, so it makes no copy.
+func isOneOf(name string, folded []string) bool {
+	return slices.ContainsFunc(folded, func(f string) bool {
+		if len(name) != len(f) {
+			return false
+		}
+		for i := range len(name) {
+			if foldByte(name[i]) != f[i] {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // strip deletes every header that upstream could take for one of ours, whoever
@@ -104,7 +134,7 @@ func (h *identityHeaders) strip(r *http.Request, s *state) {
 		return
 	}
 	for name := range r.Header {
-		if slices.Contains(h.names, foldHeader(name)) && !slices.Contains(s.headers, name) {
+		if isOneOf(name, h.names) && !slices.Contains(s.headers, name) {
 			s.keepSent(r)
 			delete(r.Header, name)
 		}
@@ -203,6 +233,9 @@ func (up *headerUp) value(id *claims.Identity) (string, bool) {
 	return value.String(), true
 }
 
+// memberEscapes keeps a comma inside a member of a list from making two.
+var memberEscapes = strings.NewReplacer("%", "%25", ",", "%2C")
+
 // headerField returns a field of the identity as one header value. Members of a
 // list are joined by commas; a comma inside one is percent-encoded, so that it
 // cannot make two.
@@ -222,7 +255,7 @@ func headerField(id *claims.Identity, field string) (string, bool) {
 	if isList {
 		texts = slices.Clone(texts)
 		for i, text := range texts {
-			texts[i] = strings.NewReplacer("%", "%25", ",", "%2C").Replace(text)
+			texts[i] = memberEscapes.Replace(text)
 		}
 	}
 	if slices.ContainsFunc(texts, func(text string) bool { return text != textproto.TrimString(text) }) {

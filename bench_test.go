@@ -1,0 +1,147 @@
+package admit
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// benchGate is a gate as it stands in a site with a rule and two identity headers.
+func benchGate(b *testing.B, key testKey) *Handler {
+	b.Helper()
+	keys, err := json.Marshal(object{"keys": []any{key.jwk(nil)}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	file := filepath.Join(b.TempDir(), "keys.json")
+	if err := os.WriteFile(file, keys, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	config := caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}, AppsRaw: caddy.ModuleMap{}}
+	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
+	config.AppsRaw["admit"], _ = json.Marshal(App{Integrations: map[string]*Integration{
+		"corp": {Issuer: []string{"https://corp.example"}, JWKS: file, Audience: []string{"api"}},
+	}})
+	ctx, err := caddy.ProvisionContext(&config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := &Handler{
+		Require: []Rule{{Claim: "groups", Patterns: []string{"staff"}}},
+		HeaderUp: []HeaderUp{
+			{Name: "X-User", Value: "{http.auth.user.id}"},
+			{Name: "X-Groups", Value: "{http.auth.user.groups}"},
+		},
+	}
+	if err := h.Provision(ctx); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = h.Cleanup() })
+	return h
+}
+
+// BenchmarkHandler measures the whole gate, from the request as Caddy hands it
+// over to the next handler or the written refusal. What Caddy does before that
+// lies outside.
+func BenchmarkHandler(b *testing.B) {
+	key := newKey("k", "bench")
+	h := benchGate(b, key)
+	token := func(more object) string {
+		claims := map[string]any{
+			"iss": "https://corp.example", "sub": "248289761001", "aud": "api", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix(),
+			"email": "ada@example.com", "email_verified": true, "groups": []string{"dev", "staff", "ops"}, "scope": "openid profile email",
+		}
+		for name, value := range more {
+			claims[name] = value
+		}
+		return "Bearer " + benchToken(b, key, claims)
+	}
+	for _, bc := range []struct {
+		name, authorization string
+		status              int
+	}{
+		{"allowed", token(nil), 200},
+		{"no credential", "", 401},
+		{"expired", token(object{"exp": 1}), 401},
+		{"rule refuses", token(object{"groups": "guests"}), 403},
+	} {
+		b.Run(bc.name, func(b *testing.B) { benchRequests(b, h, bc.authorization, bc.status) })
+	}
+}
+
+// benchToken signs claims.
+func benchToken(b *testing.B, key testKey, claims object) string {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	input := b64([]byte(`{"alg":"EdDSA","kid":"`+key.kid+`","typ":"JWT"}`)) + "." + b64(payload)
+	return input + "." + b64(ed25519.Sign(key.private, []byte(input)))
+}
+
+func benchRequests(b *testing.B, h *Handler, authorization string, status int) {
+	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	})
+	plain := httptest.NewRequest(http.MethodGet, "http://a.example/x", http.NoBody)
+	plain.Header.Set("User-Agent", "bench")
+	plain.Header.Set("Accept", "*/*")
+	if authorization != "" {
+		plain.Header.Set("Authorization", authorization)
+	}
+	serve := func() int {
+		w := &benchWriter{header: http.Header{}}
+		if err := h.ServeHTTP(w, benchRequest(plain), next); err != nil {
+			b.Fatal(err)
+		}
+		return w.status
+	}
+	if got := serve(); got != status { // fetches the keys too
+		b.Fatalf("status %d, want %d", got, status)
+	}
+	requests := make([]*http.Request, 0, 1024)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for n := range b.N {
+		if n%1024 == 0 {
+			b.StopTimer()
+			requests = requests[:0]
+			for range 1024 {
+				requests = append(requests, benchRequest(plain))
+			}
+			b.StartTimer()
+		}
+		w := benchWriter{header: make(http.Header, 8)}
+		if err := h.ServeHTTP(&w, requests[n%1024], next); err != nil || w.status != status {
+			b.Fatalf("status %d, error %v", w.status, err)
+		}
+	}
+}
+
+// benchRequest makes a request as Caddy's server prepares it.
+func benchRequest(plain *http.Request) *http.Request {
+	r := plain.Clone(context.Background())
+	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, &caddyhttp.Server{})
+}
+
+// benchWriter is a response that goes nowhere.
+type benchWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *benchWriter) Header() http.Header         { return w.header }
+func (w *benchWriter) WriteHeader(status int)      { w.status = status }
+func (w *benchWriter) Write(p []byte) (int, error) { return len(p), nil }
