@@ -141,6 +141,23 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestVerifyEven: what cannot be a password is hashed like one (threats 79 and
+// 82). What is allocated tells that the work was done.
+func TestVerifyEven(t *testing.T) {
+	for _, text := range []string{cheapBcrypt(t, "pass"), caddyArgon2id} {
+		h := parsed(t, text)
+		work := func(password string) float64 {
+			return testing.AllocsPerRun(3, func() { h.Verify(password) })
+		}
+		want := work("wrong")
+		for _, password := range []string{"", "a\x00b", strings.Repeat("x", 73), strings.Repeat("x", 5000)} {
+			if got := work(password); got == 0 || got < want-2 || got > want+2 {
+				t.Errorf("%.10q: %v allocations, want %v", password, got, want)
+			}
+		}
+	}
+}
+
 // TestHashHidden: no format prints a hash (threat 94).
 func TestHashHidden(t *testing.T) {
 	h, err := ParseHash(caddyArgon2id)

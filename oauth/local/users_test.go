@@ -2,6 +2,7 @@ package local
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -245,31 +246,41 @@ func TestUsersChange(t *testing.T) {
 	})
 }
 
-// TestUsersSameTick: a file that was just written is read once more, since it may
-// change again and look the same.
-func TestUsersSameTick(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "users.json")
-	at := time.Now()
-	write := func(id string) {
-		if err := os.WriteFile(file, []byte("{"+userText(id, caddyArgon2id)+"}"), 0o600); err != nil {
+// TestUsersLookAlike: a file of the same time and size is noticed if it was put
+// in place of the other, or if the other was just written.
+func TestUsersLookAlike(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		at   time.Time
+		file string // where the second is written before it is moved
+	}{
+		{"written twice within a tick of the file system", time.Now(), "users.json"},
+		{"replaced", time.Now().Add(-time.Hour), "next.json"},
+	} {
+		file := filepath.Join(t.TempDir(), "users.json")
+		write := func(file, id string) {
+			err := os.WriteFile(file, []byte("{"+userText(id, caddyArgon2id)+"}"), 0o600)
+			if err = errors.Join(err, os.Chtimes(file, tc.at, tc.at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(file, "ada")
+		users, err := NewUsers(nil, file, func(error) {})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chtimes(file, at, at); err != nil {
+		users.Close()
+		next := filepath.Join(filepath.Dir(file), tc.file)
+		write(next, "bob")
+		if err := os.Rename(next, file); err != nil {
 			t.Fatal(err)
 		}
-	}
-	write("ada")
-	users, err := NewUsers(nil, file, func(error) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	users.Close()
-	write("bob")
-	if changed, err := users.watch.look(); !changed || err != nil {
-		t.Errorf("got %v, %v", changed, err)
-	}
-	if _, ok := users.Get("bob"); !ok {
-		t.Error("the second is not there")
+		if changed, err := users.watch.look(); !changed || err != nil {
+			t.Errorf("%s: got %v, %v", tc.name, changed, err)
+		}
+		if _, ok := users.Get("bob"); !ok {
+			t.Errorf("%s: the second is not there", tc.name)
+		}
 	}
 }
 

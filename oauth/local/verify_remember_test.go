@@ -139,3 +139,18 @@ func BenchmarkCheckRemembered(b *testing.B) {
 		}
 	}
 }
+
+// TestLoginKey: no two logins meet by where one part ends (threat 81), nor in two
+// checkers.
+func TestLoginKey(t *testing.T) {
+	k, _ := checker(t, new(guessClock))
+	other, _ := checker(t, new(guessClock))
+	seen := map[loginKey][]string{other.loginKey("ada", "b", ""): nil}
+	for _, parts := range [][]string{{"ada", "b", ""}, {"adab", "", ""}, {"ada", "", "b"}, {"ad", "ab", ""}, {"", "adab", ""}, {"ada", "b"}} {
+		key := k.loginKey(parts...)
+		if same, ok := seen[key]; ok {
+			t.Errorf("%q and %q are one", parts, same)
+		}
+		seen[key] = parts
+	}
+}

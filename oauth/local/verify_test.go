@@ -165,13 +165,13 @@ func TestCheckLocked(t *testing.T) {
 	}
 }
 
-// TestCheckLocksUnknown: a name that nobody has locks like one that somebody has
-// (threat 79).
+// TestCheckLocksUnknown: a name that nobody has locks like one that somebody has,
+// and so does that of a disabled user, even with the right password (threat 79).
 func TestCheckLocksUnknown(t *testing.T) {
 	for _, id := range []string{"ada", "bob", "mallory"} {
 		k, _ := checker(t, new(guessClock), makeUser(t, "ada", bcryptText), disabled(makeUser(t, "bob", otherBcryptText)))
 		for n := range 6 {
-			if _, err := k.Check(t.Context(), id, fmt.Sprint(n), elsewhere(n)); err != ErrBadPassword {
+			if _, err := k.Check(t.Context(), id, "other bcrypt", elsewhere(n)); err != ErrBadPassword {
 				t.Errorf("%s: guess %d: %v", id, n, err)
 			}
 		}
@@ -198,6 +198,9 @@ func TestCheckBusy(t *testing.T) {
 		start := time.Now()
 		if _, err := k.Check(t.Context(), "eve", "x", rogue); err != ErrBusy || time.Since(start) != patience {
 			t.Errorf("a stranger: got %v after %v, want ErrBusy after %v", err, time.Since(start), patience)
+		}
+		if n := len(k.limiter.users.within.items); n != 0 {
+			t.Errorf("%d failures counted of what was not checked", n)
 		}
 		h.spent()
 		if _, err := k.Check(t.Context(), "ada", "typo", home); err != ErrBadPassword || h.spent() == "" {
