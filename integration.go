@@ -37,7 +37,6 @@ type integration struct {
 	verifier *jwt.Verifier   // nil if it takes no tokens
 	local    *realm          // users, keys and tokens of one's own, if there are any
 	sessions *oauth.Sessions // nil if nobody can log in
-	kept     store.Store
 	mapping  *claims.Mapping
 	rules    claims.Rules
 	vendor   string
@@ -49,7 +48,7 @@ type integration struct {
 // provision makes an integration of its configuration. It makes no network call
 // and does not touch the storage. Every mistake is reported at once.
 func (c *Integration) provision(name string, kept store.Store, log *zap.Logger) (*integration, error) {
-	in := &integration{name: name, vendor: c.Vendor, kept: kept}
+	in := &integration{name: name, vendor: c.Vendor}
 	provision := c.provisionIssuer
 	if c.local() {
 		provision = func(in *integration) error { return c.provisionLocal(in, kept, log) }

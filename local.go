@@ -2,7 +2,6 @@ package admit
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/store"
 	"github.com/caddy-admit/admit/jwt"
-	"github.com/caddy-admit/admit/oauth"
 	"github.com/caddy-admit/admit/oauth/local"
 )
 
@@ -214,17 +212,10 @@ func (r *realm) release() {
 	}
 }
 
-// sweep deletes what has expired in the storage.
+// sweep deletes what has expired in the storage of one integration.
 func (in *integration) sweep(ctx context.Context) error {
-	if in.local == nil {
+	if in.local == nil || in.local.endpoint == nil {
 		return nil
 	}
-	var err error
-	if in.local.endpoint != nil {
-		err = in.local.endpoint.Families.Sweep(ctx)
-	}
-	if in.sessions != nil {
-		err = errors.Join(err, oauth.SweepSessions(ctx, in.kept, time.Now()))
-	}
-	return err
+	return in.local.endpoint.Families.Sweep(ctx)
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-admit/admit/oauth"
 )
 
 func init() {
@@ -111,10 +113,13 @@ func (a *App) sweep() {
 			return
 		case <-ticker.C:
 		}
+		var errs []error
 		for _, in := range a.known.all() {
-			if err := in.sweep(a.ctx); err != nil {
-				a.log.Warn("what has expired could not be deleted from the storage", zap.String("integration", in.name), zap.Error(err))
-			}
+			errs = append(errs, in.sweep(a.ctx))
+		}
+		errs = append(errs, oauth.SweepSessions(a.ctx, storage{a.ctx.Storage()}, time.Now()))
+		if err := errors.Join(errs...); err != nil && a.ctx.Err() == nil {
+			a.log.Warn("what has expired could not be deleted from the storage", zap.Error(err))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/caddy-admit/admit/claims"
 )
@@ -47,9 +48,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		g.hideQuery(r)
 	default:
-		if err := g.renew(w, req); err != nil {
-			return err
-		}
+		g.renew(w, req)
 		g.headers.set(r, s)
 		g.forwardCredential(r, s)
 	}
@@ -70,13 +69,16 @@ func (g *guard) stripCookies(r *http.Request, s *state) {
 	}
 }
 
-// renew notes that the session of a request is in use.
-func (g *guard) renew(w http.ResponseWriter, r *request) error {
+// renew notes that the session of a request is in use. That it could not be noted
+// is no reason to refuse the request.
+func (g *guard) renew(w http.ResponseWriter, r *request) {
 	o := r.state.opened
 	if o == nil || r.state.decision.Credential != "session" {
-		return nil
+		return
 	}
-	return o.in.sessions.Renew(r.Context(), w, r.sentRequest(), o.session)
+	if err := o.in.sessions.Renew(r.Context(), w, r.sentRequest(), o.session); err != nil {
+		g.log.Warn("the use of a session could not be noted", zap.String("integration", o.in.name), zap.Error(err))
+	}
 }
 
 // judge decides about a request that the gate covers.

@@ -1,29 +1,24 @@
 package admit
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/page"
 	"github.com/caddy-admit/admit/internal/store"
 	"github.com/caddy-admit/admit/oauth"
-	"github.com/caddy-admit/admit/oauth/local"
 )
 
 // maxForm is the size in bytes of the longest sign-in form.
@@ -156,94 +151,4 @@ func (g *guard) returnPath(target string) string {
 		return "/"
 	}
 	return path
-}
-
-// secure reports whether a browser keeps the session's cookie: over https, and on
-// loopback.
-func (g *guard) secure(r *request) bool {
-	scheme, host, _ := strings.Cut(g.publicOrigin(r.Request), "://")
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.ToLower(strings.Trim(host, "[]"))
-	ip := net.ParseIP(host)
-	return scheme == "https" || host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
-}
-
-// sendToLogin sends a browser that nobody knows to log in and back here. It
-// reports whether it answered.
-func (g *guard) sendToLogin(w http.ResponseWriter, r *request, d *claims.Decision) (sent bool, err error) {
-	if !g.login || !g.canLogIn() || !mayRedirect(r.Request) || !needsLogin(d) || !g.secure(r) {
-		return false, nil
-	}
-	path := g.prefix + "/login"
-	if !g.reachable(r.Request, path, func(other *guard) bool { return other == g }) {
-		g.log.Error("no gate answers at the login page: this one stands in a block that does not include it; write \"endpoints\" with a path inside the block",
-			zap.String("host", r.Host), zap.String("path", path))
-		return true, caddyhttp.Error(http.StatusInternalServerError, errors.New("admit: login page not reachable"))
-	}
-	target := r.original.RequestURI()
-	if len(target) > oauth.MaxReturn {
-		target = "/"
-	}
-	w.Header().Set("Location", path+"?"+url.Values{"return_to": {target}}.Encode())
-	w.WriteHeader(http.StatusFound)
-	return true, nil
-}
-
-// needsLogin reports whether logging in would help: there is no credential, or a
-// session that is over. A token that is refused is no browser's.
-func needsLogin(d *claims.Decision) bool {
-	return d.Reason == claims.MissingCredential ||
-		d.Credential == "session" && slices.Contains([]claims.Reason{claims.SessionInvalid, claims.SessionExpired, claims.Revoked}, d.Reason)
-}
-
-// makesTokens reports whether local users can have tokens here.
-func (g *guard) makesTokens() bool { return g.issuerOf("") != nil }
-
-// issuerOf returns the integration that makes tokens: the one that is named, or
-// the first.
-func (g *guard) issuerOf(name string) *integration {
-	for _, in := range g.integrations {
-		if in.local != nil && in.local.endpoint != nil && (name == "" || in.name == name) {
-			return in
-		}
-	}
-	return nil
-}
-
-// serveToken makes tokens for a password or a refresh token.
-func (g *guard) serveToken(w http.ResponseWriter, r *request) (served bool, err error) {
-	return g.serveGrant(w, r, func(e *local.Endpoint) local.Outcome { return e.Token(w, r.Request, clientOf(r.Request)) })
-}
-
-// serveRevoke ends a family of refresh tokens.
-func (g *guard) serveRevoke(w http.ResponseWriter, r *request) (served bool, err error) {
-	return g.serveGrant(w, r, func(e *local.Endpoint) local.Outcome { return e.Revoke(w, r.Request) })
-}
-
-func (g *guard) serveGrant(w http.ResponseWriter, r *request, serve func(*local.Endpoint) local.Outcome) (served bool, err error) {
-	in := g.issuerOf(r.original.Query().Get("integration"))
-	if in == nil {
-		return false, nil
-	}
-	g.origins.expose(w.Header(), r.Request)
-	o := serve(in.local.endpoint)
-	g.log.Info("token request", zap.String("integration", in.name), zap.String("grant", o.Grant), zap.String("user", o.User), zap.Int("status", o.Status),
-		zap.String("reason", string(o.Reason)), zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
-	return true, nil
-}
-
-// serveJWKS shows the public keys of the tokens that are made here.
-func (g *guard) serveJWKS(w http.ResponseWriter, r *request) (served bool, err error) {
-	ctx, cancel := context.WithTimeout(r.Context(), store.Timeout)
-	defer cancel()
-	jwks, err := g.issuerOf("").local.signing.JWKS(ctx)
-	if err != nil {
-		w.Header().Set("Retry-After", retryAfter)
-		return true, writeProblem(w, r.Request, problem{"Service Unavailable", http.StatusServiceUnavailable, unavailable.code, string(claims.StorageUnavailable)})
-	}
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	return true, writeBody(w, r.Request, http.StatusOK, "application/jwk-set+json", jwks)
 }

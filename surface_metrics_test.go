@@ -46,11 +46,11 @@ func TestMetrics(t *testing.T) {
 	is.misbehave(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 	f.get("/own/x", key.bearer(t, is.URL+"/own", nil)).want(t, 503, "keys_unavailable")
 	want := map[string]float64{
-		decided + `"corp-RUN",reason="",verdict="allowed"}`:          1,
-		decided + `"corp-RUN",reason="rule",verdict="refused"}`:      1,
-		decided + `"local-RUN",reason="expired",verdict="refused"}`:  1,
-		fetched + `"corp-RUN",outcome="success"}`:                    1,
-		fetched + `"corp-RUN",outcome="failure"}`:                    0,
+		decided + `"corp-RUN",reason="",verdict="allowed"}`:              1,
+		decided + `"corp-RUN",reason="rule",verdict="refused"}`:          1,
+		decided + `"local-RUN",reason="expired",verdict="refused"}`:      1,
+		fetched + `"corp-RUN",outcome="success"}`:                        1,
+		fetched + `"corp-RUN",outcome="failure"}`:                        0,
 		`admit_decisions_total{integration="",reason="malformed_token",`: 0, // a series is whole
 	}
 	check := func(when string) {

@@ -1,0 +1,62 @@
+package admit
+
+import (
+	"context"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/internal/store"
+	"github.com/caddy-admit/admit/oauth/local"
+)
+
+// makesTokens reports whether local users can have tokens here.
+func (g *guard) makesTokens() bool { return g.issuerOf("") != nil }
+
+// issuerOf returns the integration that makes tokens: the one that is named, or
+// the first.
+func (g *guard) issuerOf(name string) *integration {
+	for _, in := range g.integrations {
+		if in.local != nil && in.local.endpoint != nil && (name == "" || in.name == name) {
+			return in
+		}
+	}
+	return nil
+}
+
+// serveToken makes tokens for a password or a refresh token.
+func (g *guard) serveToken(w http.ResponseWriter, r *request) (served bool, err error) {
+	return g.serveGrant(w, r, func(e *local.Endpoint) local.Outcome { return e.Token(w, r.Request, clientOf(r.Request)) })
+}
+
+// serveRevoke ends a family of refresh tokens.
+func (g *guard) serveRevoke(w http.ResponseWriter, r *request) (served bool, err error) {
+	return g.serveGrant(w, r, func(e *local.Endpoint) local.Outcome { return e.Revoke(w, r.Request) })
+}
+
+func (g *guard) serveGrant(w http.ResponseWriter, r *request, serve func(*local.Endpoint) local.Outcome) (served bool, err error) {
+	in := g.issuerOf(r.original.Query().Get("integration"))
+	if in == nil {
+		return false, nil
+	}
+	g.origins.expose(w.Header(), r.Request)
+	o := serve(in.local.endpoint)
+	g.log.Info("token request", zap.String("integration", in.name), zap.String("grant", o.Grant), zap.String("user", o.User), zap.Int("status", o.Status),
+		zap.String("reason", string(o.Reason)), zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
+	return true, nil
+}
+
+// serveJWKS shows the public keys of the tokens that are made here.
+func (g *guard) serveJWKS(w http.ResponseWriter, r *request) (served bool, err error) {
+	ctx, cancel := context.WithTimeout(r.Context(), store.Timeout)
+	defer cancel()
+	jwks, err := g.issuerOf("").local.signing.JWKS(ctx)
+	if err != nil {
+		w.Header().Set("Retry-After", retryAfter)
+		return true, writeProblem(w, r.Request, problem{"Service Unavailable", http.StatusServiceUnavailable, unavailable.code, string(claims.StorageUnavailable)})
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	return true, writeBody(w, r.Request, http.StatusOK, "application/jwk-set+json", jwks)
+}
