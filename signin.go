@@ -121,6 +121,10 @@ func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form 
 	g.logSignIn(r, in, user, reason)
 	status, problem := answerTo(&d).status, "User name or password is wrong."
 	switch status {
+	case http.StatusUnauthorized: // needs a challenge, and no prompt beside the form
+		for _, scheme := range g.schemes() {
+			w.Header().Add("WWW-Authenticate", scheme+" realm="+quote(g.realmOf(r.Request)))
+		}
 	case http.StatusTooManyRequests:
 		problem = "Too many attempts. Try again in " + retry.Round(time.Second).String() + "."
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((retry+time.Second-1)/time.Second), 10))
