@@ -83,6 +83,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 	}
 	g.challenge(h, r, d, a)
 	if g.leaves(r.Request, a.status, d.Reason) {
+		g.takeOut(r.Request, r.state, d.Credential) // an error route may be a proxy
 		return refusal(a.status, d.Reason)
 	}
 	if wantsPage(r.Request) {

@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -117,5 +118,37 @@ func TestErrorRoutesSeeNoSecret(t *testing.T) {
 				t.Errorf("%d %q", a.StatusCode, a.body)
 			}
 		}
+	}
+}
+
+// threat 40: an error route that is a service of its own sees no more of a
+// credential than the application would.
+func TestErrorRoutesSeeNoCredential(t *testing.T) {
+	headers := []string{"Authorization: Bearer x", "Cookie: sid=x; other=1"}
+	for _, tc := range []struct{ option, authorization, cookie string }{
+		{"", "Bearer x", "sid=x; other=1"},
+		{"forward client", "Bearer x", "sid=x; other=1"},
+		{"forward none", "", "other=1"},
+		{"forward token X-Token", "", "other=1"},
+	} {
+		f := serveOne(t, everywhere, "admit {\n"+tc.option+"\nheader_up X-User {http.auth.user.id}\n}\nrespond ok\nhandle_errors {\n"+upstream(t)+"\n}")
+		a := f.get("/", append(headers, "X-User: root", "X-Token: forged", "Trailer: X-User")...)
+		var got seen
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil { // the status is that of the service
+			t.Fatalf("%d %q: %v", a.StatusCode, a.body, err)
+		}
+		forged := tc.option == "forward token X-Token" && got.Header.Get("X-Token") != ""
+		if got.Header.Get("Authorization") != tc.authorization || got.Header.Get("Cookie") != tc.cookie || got.Header.Get("X-User") != "" || forged {
+			t.Errorf("%q: seen %v", tc.option, got.Header)
+		}
+	}
+}
+
+// DESIGN 2: what a matcher leaves undecided is a 500 that nobody keeps.
+func TestUndecidedIsNotStored(t *testing.T) {
+	f := serveOne(t, secretIntegration, "@v expression `int({http.request.header.N}) > 1`\nadmit @v\nrespond ok")
+	a := f.get("/", "N: x")
+	if a.StatusCode != 500 || a.Header.Get("Cache-Control") != "no-store" || a.body == "ok" {
+		t.Errorf("%d %v %q", a.StatusCode, a.Header, a.body)
 	}
 }

@@ -51,12 +51,11 @@ func mayCarryToken(name string) bool {
 	return httpguts.ValidHeaderFieldName(name) && (canonical == "Authorization" || !reservedHeader(canonical))
 }
 
-// forwardCredential gives the upstream the credential that it is to see.
-func (g *guard) forwardCredential(r *http.Request, s *state) {
-	g.hideQuery(r)
-	known := s.decision.Credential
-	if g.forward.what == "client" || g.forward.what == "standard" && known != "basic" && known != "api_key" {
-		return
+// takeOut takes the client's credential, of this kind, out of a request if nobody
+// behind the gate is to see it. It reports whether that is so.
+func (g *guard) takeOut(r *http.Request, s *state, kind string) bool {
+	if g.forward.what == "client" || g.forward.what == "standard" && kind != "basic" && kind != "api_key" {
+		return false
 	}
 	s.keepSent(r)
 	for i := range g.places {
@@ -64,7 +63,13 @@ func (g *guard) forwardCredential(r *http.Request, s *state) {
 			p.remove(r)
 		}
 	}
-	if g.forward.what != "token" || s.token == "" || s.decision.Identity == nil {
+	return true
+}
+
+// forwardCredential gives the upstream the credential that it is to see.
+func (g *guard) forwardCredential(r *http.Request, s *state) {
+	g.hideQuery(r)
+	if !g.takeOut(r, s, s.decision.Credential) || g.forward.what != "token" || s.token == "" || s.decision.Identity == nil {
 		return // without an identity it is one that an earlier gate accepted
 	}
 	switch g.forward.header {

@@ -27,7 +27,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	g.stripCookies(r, s)
 	covered, err := g.covers(req)
 	if err != nil {
-		return caddyhttp.Error(http.StatusInternalServerError, err)
+		return undecided(w, err)
 	}
 	if !covered {
 		return next.ServeHTTP(w, r)
@@ -35,7 +35,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	d, err := g.judge(req)
 	if err != nil {
 		s.decide(r, claims.Decision{})
-		return caddyhttp.Error(http.StatusInternalServerError, err)
+		return undecided(w, err)
 	}
 	g.logDecision(req, &d)
 	countDecision(&d)
@@ -53,6 +53,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		g.forwardCredential(r, s)
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// undecided answers a request about which a matcher failed.
+func undecided(w http.ResponseWriter, err error) error {
+	w.Header().Set("Cache-Control", "no-store")
+	return caddyhttp.Error(http.StatusInternalServerError, err)
 }
 
 // stripCookies takes the sessions of this gate's integrations out of the request,
