@@ -59,6 +59,14 @@ func (c *Integration) standardPlaces() (places []place) {
 	return places
 }
 
+// same reports whether two places are one. The case of a scheme does not matter.
+func (p Place) same(q Place) bool {
+	if strings.EqualFold(p.Scheme, q.Scheme) {
+		q.Scheme = p.Scheme
+	}
+	return p == q
+}
+
 // places reads where tokens are looked for.
 func (c *Integration) places(e *expander) []place {
 	if len(c.From) == 0 {
@@ -101,7 +109,7 @@ func (c *Integration) places(e *expander) []place {
 			e.fail("from: a scheme is one word after the name of a header")
 		case p.Cookie != "" && !httpguts.ValidHeaderFieldName(p.Cookie):
 			e.fail("from cookie %q: not a cookie name", p.Cookie)
-		case slices.ContainsFunc(places, func(q place) bool { return q.Place == p }):
+		case slices.ContainsFunc(places, func(q place) bool { return q.same(p) }):
 			e.fail("from: %s%s%s is given twice", p.Header, p.Cookie, p.Query)
 		}
 		places = append(places, place{Place: p})
@@ -116,7 +124,7 @@ func (c *Integration) places(e *expander) []place {
 func joinPlaces(integrations []*integration) (joined []place) {
 	for _, in := range integrations {
 		for _, p := range in.places {
-			i := slices.IndexFunc(joined, func(q place) bool { return q.Place == p.Place })
+			i := slices.IndexFunc(joined, func(q place) bool { return q.same(p.Place) })
 			if i < 0 {
 				i, joined = len(joined), append(joined, place{Place: p.Place})
 			}

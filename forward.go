@@ -68,7 +68,6 @@ func (g *guard) takeOut(r *http.Request, s *state, kind string) bool {
 
 // forwardCredential gives the upstream the credential that it is to see.
 func (g *guard) forwardCredential(r *http.Request, s *state) {
-	g.hideQuery(r)
 	if !g.takeOut(r, s, s.decision.Credential) || g.forward.what != "token" || s.token == "" || s.decision.Identity == nil {
 		return // without an identity it is one that an earlier gate accepted
 	}

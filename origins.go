@@ -110,5 +110,4 @@ func (c *checker) bare(r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-	c.hideQuery(r)
 }

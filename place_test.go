@@ -1,6 +1,10 @@
 package admit
 
 import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/fcgi"
 	"net/url"
 	"strings"
 	"testing"
@@ -128,6 +132,63 @@ func TestQueryIsHidden(t *testing.T) {
 	u, err := url.Parse(s.get("/?a=b", bearer(t, nil)).seen(t).URI)
 	if err != nil || u.RawQuery != "a=b" {
 		t.Errorf("query %v: %v", u, err)
+	}
+}
+
+// threats 40, 94: nothing behind the gate goes back to the URL with the token:
+// no placeholder, no error route, no variable of FastCGI. A later gate still
+// finds what the client sent.
+func TestQueryIsHiddenInTheOriginal(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	php := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.RequestURI()) })
+	go func() { _ = fcgi.Serve(listener, php) }()
+	integration := " {\nsecret " + testSecret + "\nfrom query token\nfrom header X-Never\n}\n"
+	s := serve(t, "admit first"+integration+"admit second"+integration, `
+		admit first {
+			deny /denied claims.sub ada
+		}
+		admit second
+		handle /php {
+			reverse_proxy `+listener.Addr().String()+` {
+				transport fastcgi
+			}
+		}
+		handle /fails {
+			error 502
+		}
+		respond {http.request.orig_uri}|{http.request.orig_uri.query}|{http.request.uri}
+		handle_errors {
+			respond {http.request.orig_uri}|{http.request.uri}|{http.request.uri.query}
+		}`)
+	query := "?a=b&token=" + sign(t, testSecret, good(nil)) + "&c=d"
+	for path, want := range map[string]string{
+		"/x":      "/x?a=b&c=d|a=b&c=d|/x?a=b&c=d",
+		"/php":    "/php?a=b&c=d",
+		"/fails":  "/fails?a=b&c=d|/fails?a=b&c=d|a=b&c=d",
+		"/denied": "/denied?a=b&c=d|/denied?a=b&c=d|a=b&c=d",
+	} {
+		if got := s.get(path + query); got.body != want {
+			t.Errorf("%s: %d %q, want %q", path, got.StatusCode, got.body, want)
+		}
+	}
+}
+
+// One scheme in two spellings is one place, and no two credentials.
+func TestSchemeInTwoSpellings(t *testing.T) {
+	s := serve(t, "admit a {\nsecret "+testSecret+"\nfrom header Authorization Bearer\n}\nadmit b {\nsecret x"+testSecret+"\nfrom header authorization bearer\n}",
+		"admit a b\nrespond {http.auth.user.integration}")
+	for secret, want := range map[string]string{testSecret: "a", "x" + testSecret: "b"} {
+		if got := s.get("/", "Authorization: BEARER "+sign(t, secret, good(nil))); got.body != want {
+			t.Errorf("%d %q, want %q", got.StatusCode, got.body, want)
+		}
+	}
+	text := loadError(t, "admit a {\nsecret "+testSecret+"\nfrom header X-Key Token\nfrom header X-Key token\n}", "admit\nrespond ok")
+	if !strings.Contains(text, "twice") {
+		t.Error(text)
 	}
 }
 

@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/url"
@@ -33,6 +34,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	d, err := g.judge(req)
+	g.hideQuery(r) // from error routes too
 	if err != nil {
 		s.decide(r, claims.Decision{})
 		return undecided(w, err)
@@ -46,7 +48,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		if s.decision.Verdict == "" {
 			s.decision = d // no gate before this one has decided
 		}
-		g.hideQuery(r)
 	default:
 		g.renew(w, req)
 		g.headers.set(r, s)
@@ -126,21 +127,29 @@ func originalURL(r *http.Request) *url.URL {
 	return r.URL
 }
 
-// hideQuery takes tokens out of the URL, for the application and its logs. The
-// original URL is one of those that FastCGI passes on.
+// hideQuery takes tokens out of the URL, for the application and its logs, and
+// out of the original one: FastCGI, error routes and placeholders go back to that.
 func (c *checker) hideQuery(r *http.Request) {
 	for i := range c.places {
-		name := c.places[i].Query
-		if name == "" {
-			continue
+		if name := c.places[i].Query; name != "" {
+			hideParameter(r, name)
 		}
-		if original := originalURL(r); original.RawQuery != "" {
-			original.RawQuery = withoutParameter(original.RawQuery, name)
-		}
-		if r.URL.RawQuery != "" {
-			r.URL.RawQuery = withoutParameter(r.URL.RawQuery, name)
-			r.RequestURI = r.URL.RequestURI()
-		}
+	}
+}
+
+func hideParameter(r *http.Request, name string) {
+	if query := withoutParameter(r.URL.RawQuery, name); query != r.URL.RawQuery {
+		r.URL.RawQuery = query
+		r.RequestURI = r.URL.RequestURI()
+	}
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.URL == nil {
+		return
+	}
+	if query := withoutParameter(original.URL.RawQuery, name); query != original.URL.RawQuery {
+		original.URL.RawQuery = query // of every copy of the request
+		original.RequestURI = original.URL.RequestURI()
+		*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
 	}
 }
 
