@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/net/http/httpguts"
 )
 
 // canonical reports whether a path has one meaning only: nothing in it that some
@@ -40,9 +41,14 @@ func (b *Bypass) read(e *expander) bypass {
 	if len(b.Paths) == 0 {
 		e.fail("bypass: expected at least one path")
 	}
+	for _, method := range b.Methods {
+		if !httpguts.ValidHeaderFieldName(method) || method != strings.ToUpper(method) {
+			e.fail("bypass: %q is not a method in upper case", method)
+		}
+	}
 	for _, path := range e.texts("bypass", b.Paths) {
 		root, tree := strings.CutSuffix(path, "/*")
-		if strings.Contains(root, "*") || !canonical(&url.URL{Path: path}) {
+		if strings.ContainsAny(root, "*?#") || !canonical(&url.URL{Path: path}) {
 			e.fail("bypass %q: expected a path as /status or a subtree as /public/*, with nothing encoded in it", path)
 		}
 		if tree {

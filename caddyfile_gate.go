@@ -174,7 +174,7 @@ func readForwardLine(o option, g *gate) error {
 		switch g.Forward.Header = o.args[1]; {
 		case o.args[0] != "token":
 			return o.Errf("forward %s %q: expected a header name only after token", o.args[0], o.args[1])
-		case !mayCarryToken(o.args[1]):
+		case !mayCarryToken(placeholder.ReplaceAllLiteralString(o.args[1], "x")):
 			return o.Errf("forward token %q: not the name of a header for a token: expected one as X-Token", o.args[1])
 		}
 	}

@@ -30,7 +30,7 @@ func readForward(e *expander, f *Forward) forwarding {
 		return forwarding{what: "standard"}
 	}
 	e.word("forward", f.What, "client", "none", "token")
-	out := forwarding{what: f.What, header: textproto.CanonicalMIMEHeaderKey(f.Header)}
+	out := forwarding{what: f.What, header: textproto.CanonicalMIMEHeaderKey(e.text("forward", f.Header))}
 	if out.header == "" && f.What == "token" {
 		out.header = "Authorization"
 	}
@@ -39,7 +39,7 @@ func readForward(e *expander, f *Forward) forwarding {
 		e.fail("forward: expected client, none or token")
 	case f.What != "token" && f.Header != "":
 		e.fail("forward %s: takes no header", f.What)
-	case f.Header != "" && !mayCarryToken(f.Header):
+	case f.Header != "" && !mayCarryToken(out.header):
 		e.fail("forward token %q: not the name of a header for a token", f.Header)
 	}
 	return out

@@ -127,17 +127,25 @@ func (h *Handler) provisionHeaders(e *expander, g *guard) {
 
 // provisionRules reads the rules. Those on trial are kept apart.
 func (h *Handler) provisionRules(ctx caddy.Context, e *expander, g *guard) {
-	rules := &g.rules
+	into := &g.rules
 	if trial := h.ReportOnly; trial != nil {
 		g.readRules(ctx, e, &g.trial, trial.Require, trial.Deny, nil)
 		if trial.all() {
-			rules = &g.trial
+			into = &g.trial
 		}
 	}
-	g.readRules(ctx, e, rules, h.Require, h.Deny, h.Any)
+	g.readRules(ctx, e, into, h.Require, h.Deny, h.Any)
+	rules := h.rules()
+	for _, up := range h.HeaderUp {
+		rules = append(rules, Rule{Claim: up.Claim})
+	}
+	g.checkEmail(e, rules)
+}
+
+// checkEmail refuses rules on e-mail addresses that no token can satisfy.
+func (c *checker) checkEmail(e *expander, rules []Rule) {
 	other := func(in *integration) bool { return in.vendor != jwt.VendorCognito }
-	if len(g.integrations) > 0 && !slices.ContainsFunc(g.integrations, other) &&
-		slices.ContainsFunc(slices.Concat(h.Require, h.Deny), Rule.onEmail) {
+	if len(c.integrations) > 0 && !slices.ContainsFunc(c.integrations, other) && slices.ContainsFunc(rules, Rule.onEmail) {
 		e.fail("rule on email: %s", noEmail)
 	}
 }
@@ -169,6 +177,9 @@ func (h *Handler) provisionIntegrations(ctx caddy.Context, g *guard) error {
 	}
 	if !nameForm.MatchString(strings.TrimPrefix(h.Integration.ID, "inline-")) {
 		return fmt.Errorf("integration: id %q: expected 1 to 32 of a-z, 0-9, _ and -", h.Integration.ID)
+	}
+	if err := app.takeID(h.Integration); err != nil {
+		return err
 	}
 	own, err := h.Integration.provision(h.Integration.ID, storage{ctx.Storage()}, g.log)
 	if err != nil {

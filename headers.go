@@ -30,13 +30,13 @@ type identityHeaders struct {
 func readHeaders(e *expander, lines []HeaderUp) identityHeaders {
 	var h identityHeaders
 	for _, line := range lines {
-		up := headerUp{name: textproto.CanonicalMIMEHeaderKey(line.Name)}
-		if !httpguts.ValidHeaderFieldName(line.Name) || reservedHeader(up.name) {
+		up := headerUp{name: textproto.CanonicalMIMEHeaderKey(e.text("header_up", line.Name))}
+		if !httpguts.ValidHeaderFieldName(up.name) || reservedHeader(up.name) {
 			e.fail("header_up %q: not the name of an identity header", line.Name)
 		}
 		mistakes := len(e.errs)
 		up.parts = headerParts(e, line.Name, e.text("header_up "+line.Name, line.Value))
-		if line.Claim != "" {
+		if line.Claim != "" || len(line.Patterns) > 0 {
 			rule := (&Rule{Claim: line.Claim, Patterns: line.Patterns}).read(e, false)
 			up.rule = &rule
 		}

@@ -72,6 +72,7 @@ func (c *Integration) provisionIdentity(in *integration) error {
 	in.places = c.places(e)
 	in.rules.Require = scopeless(e, "require", c.Require, false)
 	in.rules.Deny = scopeless(e, "deny", c.Deny, true)
+	c.Cache.check(e)
 	return e.err("integration " + in.name)
 }
 
@@ -190,6 +191,17 @@ func (c *Integration) requireAudience(e *expander) {
 	}
 }
 
+// check refuses bounds that mean nothing.
+func (c *Cache) check(e *expander) {
+	switch {
+	case c == nil:
+	case c.Off && (c.Entries != 0 || c.Bytes != 0):
+		e.fail("cache: off stands alone")
+	case !c.Off && (c.Entries < 1 || c.Bytes < 0):
+		e.fail("cache: expected a number of entries and maybe bytes, or off")
+	}
+}
+
 // checkEmail refuses rules on e-mail addresses that no token can satisfy.
 func (c *Integration) checkEmail(e *expander) {
 	onEmail := c.Identity != nil && slices.Equal(c.Identity.User, []string{"email"})
@@ -250,9 +262,10 @@ func (c *Integration) mapping(e *expander, name string, issuers []string) *claim
 	if slices.Contains(user, "none") {
 		e.fail("identity user: none stands last")
 	}
-	if m.User = paths(e, "identity user", user, "sub"); m.AnyUser && len(user) == 0 {
-		m.User = nil
+	if m.AnyUser && len(user) == 0 {
+		e.fail("identity user: none stands after the claims that may hold the id")
 	}
+	m.User = paths(e, "identity user", user, "sub")
 	m.GroupMap = groupMap(e, identity.Map)
 	m.Named = namedClaims(e, identity.Claim)
 	if m.MapOnly && len(m.GroupMap) == 0 {

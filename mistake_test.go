@@ -20,6 +20,7 @@ type mistake struct {
 // that names the integration and the option, and holds no secret.
 func TestMistakes(t *testing.T) {
 	t.Setenv("ADMIT_TEST_EMPTY", "")
+	t.Setenv("ADMIT_TEST_HOST", "Host")
 	t.Setenv("ADMIT_TEST_BREAK", testSecret+"\n")
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -86,6 +87,12 @@ func TestMistakes(t *testing.T) {
 		{"bypass with a star inside", "secret " + testSecret, "admit {\nbypass /a*/b\n}", []string{"bypass"}},
 		{"rule on an empty part", "secret " + testSecret, "admit {\nrequire a..b x\n}", []string{"a..b"}},
 		{"claim matcher on the gate", "secret " + testSecret, "@a claim groups x\nadmit @a", []string{"claim matcher"}},
+		{"email of Cognito", "preset cognito eu-west-1 pool\naudience api", "admit {\nrequire email a@b.example\n}", []string{"email", "Cognito"}},
+		{"email of Cognito in any", "preset cognito eu-west-1 pool\naudience api", "admit {\nany {\nrequire groups x\nrequire email a@b.example\n}\n}", []string{"email", "Cognito"}},
+		{"email of Cognito on trial", "preset cognito eu-west-1 pool\naudience api", "admit {\nreport_only {\ndeny email a@b.example\n}\n}", []string{"email", "Cognito"}},
+		{"email of Cognito for a header", "preset cognito eu-west-1 pool\naudience api", "admit {\nheader_up X-A a email a@b.example\n}", []string{"email", "Cognito"}},
+		{"header name not set", "secret " + testSecret, "admit {\nheader_up {env.ADMIT_TEST_NOT_SET} {http.auth.user.id}\n}", []string{"header_up", "ADMIT_TEST_NOT_SET"}},
+		{"header name filled in with a bad one", "secret " + testSecret, "admit {\nforward token {env.ADMIT_TEST_HOST}\n}", []string{"forward", "not the name of a header"}},
 		{"unknown integration", "secret " + testSecret, "admit nobody", []string{`"nobody"`, "corp"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -138,6 +145,10 @@ func TestMistakesInJSON(t *testing.T) {
 		{"Cookie as a header", secret + `, "from": [{"header": "cookie"}]`, "", []string{"from cookie"}},
 		{"place twice", secret + `, "from": [{"header": "x-key"}, {"header": "X-KEY"}]`, "", []string{"twice"}},
 		{"none in front", secret + `, "identity": {"user": ["none", "sub"]}`, "", []string{"none stands last"}},
+		{"none alone", secret + `, "identity": {"user": ["none"]}`, "", []string{"identity user", "none"}},
+		{"cache of nothing", secret + `, "cache": {}`, "", []string{"cache"}},
+		{"cache of less than nothing", secret + `, "cache": {"entries": 5, "bytes": -1}`, "", []string{"cache"}},
+		{"cache both on and off", secret + `, "cache": {"entries": 5, "off": true}`, "", []string{"cache", "off stands alone"}},
 		{"map without a local group", secret + `, "identity": {"map": [{"external": "x"}]}`, "", []string{"identity map"}},
 		{"name that is taken", secret + `, "identity": {"claim": [{"name": "user", "claims": ["x"]}]}`, "", []string{"identity claim user"}},
 		{"name twice", secret + `, "identity": {"claim": [{"name": "a", "claims": ["x"]}, {"name": "a", "claims": ["y"]}]}`, "", []string{"identity claim a"}},
@@ -153,11 +164,15 @@ func TestMistakesInJSON(t *testing.T) {
 		{"gate: named and its own", secret, `"integrations": ["corp"], "integration": {"id": "x", ` + secret + `}`, []string{"one of them"}},
 		{"gate: its own without an id", secret, `"integration": {` + secret + `}`, []string{"id"}},
 		{"gate: its own without an audience", secret, `"integration": {"id": "mine", "issuer": ["https://a.example"]}`, []string{"mine", "audience"}},
+		{"gate: its own with the name of another", secret, `"integration": {"id": "corp", ` + secret + `}`, []string{`"corp"`, "named"}},
 		{"gate: claim matcher", secret, `"match": [{"claim": [{"claim": "a", "patterns": ["b"]}]}]`, []string{"claim matcher"}},
 		{"gate: claim matcher under not", secret, `"match": [{"not": [{"not": [{"claim": [{"claim": "a", "patterns": ["b"]}]}]}]}]`, []string{"claim matcher"}},
 		{"gate: bypass without paths", secret, `"bypass": [{"methods": ["GET"]}]`, []string{"bypass"}},
 		{"gate: bypass of everything by a star", secret, `"bypass": [{"paths": ["*"]}]`, []string{"bypass"}},
 		{"gate: bypass with a query", secret, `"bypass": [{"paths": ["/a%2fb"]}]`, []string{"bypass"}},
+		{"gate: bypass that no path can be", secret, `"bypass": [{"paths": ["/a?b"]}]`, []string{"bypass"}},
+		{"gate: bypass of a method that is none", secret, `"bypass": [{"methods": ["get"], "paths": ["/a"]}]`, []string{"bypass", `"get"`}},
+		{"gate: bypass of an empty method", secret, `"bypass": [{"methods": [""], "paths": ["/a"]}]`, []string{"bypass"}},
 		{"gate: empty bypass", secret, `"bypass": [{"paths": [""]}]`, []string{"bypass"}},
 		{"gate: require without patterns", secret, `"require": [{"claim": "a"}]`, []string{"require"}},
 		{"gate: empty any", secret, `"any": [{"require": []}]`, []string{"any"}},
@@ -167,6 +182,7 @@ func TestMistakesInJSON(t *testing.T) {
 		{"gate: line break in a header", secret, `"header_up": [{"name": "X-A", "value": "a\n{http.auth.user.id}"}]`, []string{"header_up X-A"}},
 		{"gate: no value", secret, `"header_up": [{"name": "X-A"}]`, []string{"header_up X-A"}},
 		{"gate: rule of a header", secret, `"header_up": [{"name": "X-A", "value": "a", "claim": "x"}]`, []string{"at least one pattern"}},
+		{"gate: rule of a header without a claim", secret, `"header_up": [{"name": "X-A", "value": "{http.auth.user.id}", "patterns": ["x"]}]`, []string{"empty claim name"}},
 		{"gate: unknown member", secret, `"optinal": true`, []string{"optinal"}},
 		{"gate: realm", secret, `"realm": "{env.ADMIT_TEST_NOT_SET}"`, []string{"realm", "ADMIT_TEST_NOT_SET"}},
 	} {
@@ -184,5 +200,28 @@ func TestMistakesInJSON(t *testing.T) {
 			}
 			tc.check(t, err.Error())
 		})
+	}
+}
+
+// The ids of integrations in gates' own blocks are theirs alone: a later gate
+// takes over an identity by that name. Two servers may share one gate.
+func TestIDsInJSON(t *testing.T) {
+	gate := func(secret string) string {
+		return `{"handler": "admit", "integration": {"id": "mine", "secret": {"value": "` + secret + `"}}}`
+	}
+	server := func(handlers string) string {
+		return `{"listen": ["` + freeAddr(t) + `"], "routes": [{"handle": [` + handlers + `]}]}`
+	}
+	load := func(servers string) error {
+		return caddy.Load([]byte(`{"admin": {"disabled": true, "config": {"persist": false}},
+			"logging": {"logs": {"default": {"level": "FATAL"}}}, "apps": {"http": {"servers": {`+servers+`}}}}`), true)
+	}
+	t.Cleanup(func() { _ = caddy.Stop() })
+	err := load(`"a": ` + server(gate(testSecret)+", "+gate("x"+testSecret)))
+	if err == nil || !strings.Contains(err.Error(), `id "mine"`) {
+		t.Errorf("two integrations with one id: %v", err)
+	}
+	if err := load(`"a": ` + server(gate(testSecret)) + `, "b": ` + server(gate(testSecret))); err != nil {
+		t.Errorf("one gate on two servers: %v", err)
 	}
 }

@@ -1,6 +1,8 @@
 package admit
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -30,7 +32,8 @@ type App struct {
 	ctx   caddy.Context
 	log   *zap.Logger
 	ready map[string]*integration
-	known *keyCollector // of all integrations, those of gates too
+	known *keyCollector     // of all integrations, those of gates too
+	taken map[string][]byte // ids of integrations in gates' own blocks, and their configuration
 }
 
 // CaddyModule returns the Caddy module information.
@@ -43,6 +46,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger() // later its name is that of another module
 	a.ready = make(map[string]*integration)
+	a.taken = make(map[string][]byte)
 	a.known = &keyCollector{integrations: make(map[string]*integration)}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(a.Integrations)) {
@@ -92,6 +96,24 @@ func (a *App) named(names []string) ([]*integration, error) {
 		found = append(found, in)
 	}
 	return found, nil
+}
+
+// takeID gives an id to an integration in a gate's own block. It must be no
+// other's: a gate takes over identities by the name of their integration. The same
+// gate may be there several times, once for each server.
+func (a *App) takeID(c *Integration) error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	if _, named := a.Integrations[c.ID]; named {
+		return fmt.Errorf("integration: id %q: a named integration has that name", c.ID)
+	}
+	if before, taken := a.taken[c.ID]; taken && !bytes.Equal(before, text) {
+		return fmt.Errorf("integration: id %q: an integration of another gate has it", c.ID)
+	}
+	a.taken[c.ID] = text
+	return nil
 }
 
 // Start implements [caddy.App]. It fetches nothing: keys are for the first token

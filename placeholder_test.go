@@ -121,3 +121,14 @@ func TestPlaceholdersAreNotExpanded(t *testing.T) {
 		}
 	}
 }
+
+// DESIGN 1: names of headers are text values like others.
+func TestHeaderNamesAreFilledIn(t *testing.T) {
+	t.Setenv("ADMIT_TEST_HEADER", "x-who")
+	s := serve(t, secretIntegration, "admit {\nheader_up {env.ADMIT_TEST_HEADER} {http.auth.user.id}\nforward token {env.ADMIT_TEST_HEADER}-token\n}\n"+upstream(t))
+	tok := sign(t, testSecret, good(nil))
+	got := s.get("/", "Authorization: Bearer "+tok, "X_Who: mallory", "X-Who-Token: forged").seen(t).Header
+	if got.Get("X-Who") != "ada" || got.Get("X-Who-Token") != tok || len(got["X_who"]) > 0 || got.Get("Authorization") != "" {
+		t.Errorf("upstream sees %v", got)
+	}
+}

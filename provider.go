@@ -41,6 +41,8 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	p.guard.places = joinPlaces(p.guard.integrations)
 	e := newExpander()
 	p.guard.readRules(ctx, e, &p.guard.rules, p.Require, p.Deny, p.Any)
+	rules := (&Handler{Require: p.Require, Deny: p.Deny, Any: p.Any}).rules()
+	p.guard.checkEmail(e, rules)
 	return e.err("admit")
 }
 
