@@ -23,6 +23,7 @@ type gate struct {
 // gateOptions are the options of a gate. Its block may hold integrationOptions
 // beside them, and where a word is in both, the gate's is meant.
 var gateOptions = table[gate]{
+	"login":       {usage: "[<integration>...]", read: readLogin},
 	"optional":    flag(func(g *gate) *bool { return &g.Optional }),
 	"bypass":      {usage: "[<METHOD>...] <path>...", repeats: true, read: readBypass},
 	"any":         {usage: "[<matcher>] {", repeats: true, read: readAny},
@@ -33,6 +34,7 @@ var gateOptions = table[gate]{
 	"public_url":  {usage: "<url>", read: readPublicURL},
 	"realm":       text("<text>", func(g *gate) *string { return &g.Realm }),
 	"errors":      word("direct|handle_errors", func(g *gate) *string { return &g.Errors }),
+	"endpoints":   {usage: "<prefix>", read: readEndpoints},
 	"pages": {usage: "{", read: func(o option, g *gate) error {
 		g.Pages = new(Pages)
 		return pagesOptions.read(o.lines(), g.Pages)
@@ -136,6 +138,19 @@ func readReportOnly(o option, g *gate) error {
 		return err
 	}
 	g.ReportOnly = &ReportOnly{Require: trial.Require, Deny: trial.Deny}
+	return nil
+}
+
+// readLogin leaves it to Provision whether the integrations are those of the gate.
+func readLogin(o option, g *gate) error {
+	g.Login = &Login{Integrations: o.args}
+	return nil
+}
+
+func readEndpoints(o option, g *gate) error {
+	if g.Endpoints = o.args[0]; !placeholder.MatchString(g.Endpoints) && !isPrefix(g.Endpoints) {
+		return o.Errf("endpoints %q: expected a path such as /oauth2 or /private/oauth2", g.Endpoints)
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
 )
 
@@ -32,11 +33,18 @@ var integrationOptions = table[Integration]{
 	"tenants":         list("<id>...", func(c *Integration) *[]string { return &c.Tenants }),
 	"expiry":          word("required|optional", func(c *Integration) *string { return &c.Expiry }),
 	"leeway":          {usage: "<duration>", read: readLeeway},
-	"max_token_age":   {usage: "<duration>", read: readMaxTokenAge},
+	"max_token_age":   span(func(c *Integration) *caddy.Duration { return &c.MaxTokenAge }),
 	"padding":         word("strict|lenient", func(c *Integration) *string { return &c.Padding }),
 	"cache":           {usage: "<entries> [<size>] | off", read: readCache},
 
-	"from":        {usage: "header <name> [<scheme>] | cookie <name> | query <name>", repeats: true, read: readPlace},
+	"user":    {usage: "<id> <password-hash> [{]", repeats: true, read: readLocalUser},
+	"users":   text("<file>", func(c *Integration) *string { return &c.Users }),
+	"api_key": {usage: "<id> <sha256-hex> [{]", repeats: true, read: readLocalKey},
+	"basic":   flag(func(c *Integration) *bool { return &c.Basic }),
+	"tokens":  {usage: "[{]", read: readTokens},
+	"session": {usage: "{", read: readSession},
+
+	"from":        {usage: strings.Join(placeForms, " | "), repeats: true, read: readPlace},
 	"identity":    {usage: "{", read: readIdentity},
 	"trust_email": flag(func(c *Integration) *bool { return &c.TrustEmail }),
 
@@ -113,15 +121,6 @@ func readLeeway(o option, c *Integration) error {
 	return err
 }
 
-func readMaxTokenAge(o option, c *Integration) error {
-	d, err := duration(o)
-	if err == nil && d <= 0 {
-		err = o.Errf("max_token_age %q: expected more than 0s", o.args[0])
-	}
-	c.MaxTokenAge = d
-	return err
-}
-
 func readCache(o option, c *Integration) error {
 	if o.args[0] == "off" && len(o.args) == 1 {
 		c.Cache = &Cache{Off: true}
@@ -143,8 +142,30 @@ func readCache(o option, c *Integration) error {
 	return nil
 }
 
+// placeForms are the ways to write a place, the longest first.
+var placeForms = []string{"header <name> [<scheme>]", "cookie <name>", "query <name>", "basic", "session"}
+
 func readPlace(o option, c *Integration) error {
-	kind, name := o.args[0], o.args[1]
+	kind := o.args[0]
+	at := slices.IndexFunc(placeForms, func(form string) bool { return strings.Fields(form)[0] == kind })
+	if at < 0 {
+		return o.Errf("from %q: expected header, cookie, query, basic or session", kind)
+	}
+	if err := o.check(placeForms[at]); err != nil {
+		return err
+	}
+	switch kind {
+	case "basic":
+		c.From = append(c.From, Place{Basic: true})
+		return nil
+	case "session":
+		c.From = append(c.From, Place{Session: true})
+		return nil
+	}
+	name := o.args[1]
+	if kind != "query" && !isToken(name) {
+		return o.Errf("from %s %q: expected a name of letters, digits and -", kind, name)
+	}
 	place := Place{}
 	switch kind {
 	case "header":
@@ -153,16 +174,11 @@ func readPlace(o option, c *Integration) error {
 		place.Cookie = name
 	case "query":
 		place.Query = name
-	default:
-		return o.Errf("from %q: expected header, cookie or query", kind)
-	}
-	if kind != "query" && !isToken(name) {
-		return o.Errf("from %s %q: expected a name of letters, digits and -", kind, name)
 	}
 	if len(o.args) == 3 {
 		place.Scheme = o.args[2]
-		if kind != "header" || !isToken(place.Scheme) {
-			return o.Errf("from %s %s %q: expected one name, after that of a header a scheme such as Bearer", kind, name, place.Scheme)
+		if !isToken(place.Scheme) {
+			return o.Errf("from header %s %q: expected a scheme such as Bearer after the name", name, place.Scheme)
 		}
 	}
 	c.From = append(c.From, place)

@@ -87,29 +87,32 @@ func (o option) check(usage string) error {
 }
 
 // shape reads a usage such as "<name> [<scheme>]": how many arguments it means,
-// not counting a matcher, and whether a block follows, or with "[{]" may follow. Alternatives after a lone
-// "|" count for nothing, so the longest stands first.
+// not counting a matcher, and whether a block follows, or with "[{]" may follow.
+// A lone "|" stands between alternatives; from the fewest to the most arguments of
+// them all are taken.
 func shape(usage string) (least, most int, block bool) {
 	const unlimited = 1 << 30
-	depth := 0 // of square brackets
-	for word := range strings.FieldsSeq(strings.TrimPrefix(usage, "[<matcher>]")) {
-		if word == "{" || word == "[{]" {
-			return least, most, true
+	least = unlimited
+	for form := range strings.SplitSeq(strings.TrimPrefix(usage, "[<matcher>]"), " | ") {
+		depth, fewest, all := 0, 0, 0 // depth of square brackets
+		for word := range strings.FieldsSeq(form) {
+			if word == "{" || word == "[{]" {
+				block = true
+				break
+			}
+			depth += strings.Count(word, "[")
+			all++
+			if depth == 0 {
+				fewest++
+			}
+			if strings.Contains(word, "...") {
+				all = unlimited
+			}
+			depth -= strings.Count(word, "]")
 		}
-		if word == "|" {
-			break
-		}
-		depth += strings.Count(word, "[")
-		most++
-		if depth == 0 {
-			least++
-		}
-		if strings.Contains(word, "...") {
-			most = unlimited
-		}
-		depth -= strings.Count(word, "]")
+		least, most = min(least, fewest), max(most, min(all, unlimited))
 	}
-	return least, min(most, unlimited), false
+	return least, most, block
 }
 
 // table holds the options of one kind of block, by word.
@@ -130,8 +133,8 @@ func (t table[T]) read(lines []option, into *T) error {
 		if !known {
 			return unknownOption(o, t.words())
 		}
-		if len(o.args) > 0 && slices.Contains(notYet, o.word+" "+o.args[0]) {
-			return o.Errf("%s %s: not available in this version", o.word, o.args[0])
+		if err := notAvailable(o); err != nil {
+			return err
 		}
 		if err := o.check(s.usage); err != nil {
 			return err
@@ -190,6 +193,25 @@ func flag[T any](dst func(*T) *bool) spec[T] {
 		*dst(into) = true
 		return nil
 	}}
+}
+
+// span is an option that is a duration of more than zero, which in JSON means
+// the default.
+func span[T any](dst func(*T) *caddy.Duration) spec[T] {
+	return spec[T]{usage: "<duration>", read: func(o option, into *T) error {
+		d, err := positive(o)
+		*dst(into) = d
+		return err
+	}}
+}
+
+// positive reads a duration of more than zero.
+func positive(o option) (caddy.Duration, error) {
+	d, err := duration(o)
+	if err == nil && d <= 0 {
+		err = o.Errf("%s %q: expected more than 0s", o.word, o.args[0])
+	}
+	return d, err
 }
 
 // duration reads the only argument of an option.

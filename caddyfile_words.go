@@ -6,13 +6,26 @@ import (
 )
 
 // notYet lists options that are planned and have their names, but do nothing in
-// this version. A row goes when its option comes.
+// this version: by word, with a first argument, or with a block. A row goes when
+// its option comes.
 var notYet = []string{
 	// Integrations.
-	"api_key", "api_key_claim", "basic", "client_credentials", "from basic", "from session",
-	"introspection", "login", "preset github", "session", "tokens", "user", "userinfo", "users",
+	"api_key_claim", "client_credentials", "introspection", "login {", "preset github", "userinfo",
+	// Sessions.
+	"refresh",
 	// Gates.
-	"assertion", "endpoints", "forward access_token", "forward exchange", "forward id_token",
+	"assertion", "forward access_token", "forward exchange", "forward id_token",
+}
+
+// notAvailable is the error for an option of which notYet lists this form.
+func notAvailable(o option) error {
+	switch {
+	case len(o.args) > 0 && slices.Contains(notYet, o.word+" "+o.args[0]):
+		return o.Errf("%s %s: not available in this version", o.word, o.args[0])
+	case o.block && slices.Contains(notYet, o.word+" {"):
+		return o.Errf("%s { … }: not available in this version", o.word)
+	}
+	return nil
 }
 
 // wrongWords names the right word for some that are likely to be tried.

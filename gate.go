@@ -81,7 +81,7 @@ func (h *Handler) provisionAnswers(e *expander, g *guard) {
 // provisionLogin finds those to log in with, and the place of the endpoints.
 func (h *Handler) provisionLogin(e *expander, g *guard) {
 	g.prefix = or(e.text("endpoints", h.Endpoints), "/oauth2")
-	if !canonical(&url.URL{Path: g.prefix}) || g.prefix == "/" || strings.HasSuffix(g.prefix, "/") || strings.Contains(g.prefix, "*") {
+	if !isPrefix(g.prefix) {
 		e.fail("endpoints %q: expected a path such as /oauth2 or /private/oauth2", g.prefix)
 	}
 	if h.Login == nil {
@@ -101,6 +101,13 @@ func (h *Handler) provisionLogin(e *expander, g *guard) {
 	if len(g.logins) == 0 && len(g.integrations) > 0 {
 		e.fail("login: no integration of this gate has users that can log in")
 	}
+}
+
+// isPrefix reports whether the gate's own endpoints may lie below a path: one that
+// is written in a URL as it stands.
+func isPrefix(path string) bool {
+	u := &url.URL{Path: path}
+	return canonical(u) && u.EscapedPath() == path && !strings.HasSuffix(path, "/")
 }
 
 // provisionHeaders reads what the upstream sees.
