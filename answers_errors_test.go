@@ -21,6 +21,7 @@ func TestErrorRoutes(t *testing.T) {
 		site("two.example", "", "handle_errors 401 {\nrespond \"first\"\n}\nhandle_errors {\nrespond \"second\"\n}\n")+
 		site("path.example", "", "handle_errors {\nhandle /admin/* {\nrespond \"route {path}\"\n}\n}\n")+
 		site("reason.example", "", "handle_errors {\n@rule expression `{http.auth.admit.reason} == \"rule\"`\nrespond @rule \"rule of {http.auth.candidate.id}\"\n}\n")+
+		site("empty.example", "", "handle_errors {\nhandle /admin/* {\n}\nhandle {\nrespond other\n}\n}\n")+
 		site("direct.example", "errors direct", all)+
 		site("left.example", "errors handle_errors", "")+
 		"http://prefix.example:PORT {\nhandle_path /app/* {\nadmit\nrespond ok\n}\nhandle_errors {\n@app path /app/*\nrespond @app \"route {path}\"\n}\n}\n"+
@@ -47,6 +48,8 @@ func TestErrorRoutes(t *testing.T) {
 		{"this path", "path.example", "/admin/x", []string{bearer(t, nil)}, 403, "route /admin/x"},
 		{"by reason, another", "reason.example", "/", nil, 401, ""},
 		{"by reason", "reason.example", "/admin/x", []string{bearer(t, nil)}, 403, "rule of ada"},
+		{"a block that does nothing", "empty.example", "/admin/x", []string{bearer(t, nil)}, 403, ""},
+		{"beside a block that does nothing", "empty.example", "/x", nil, 401, "other"},
 		{"errors direct", "direct.example", "/", nil, 401, ""},
 		{"errors handle_errors", "left.example", "/", nil, 401, "-"},
 		{"prefix taken off before the gate", "prefix.example", "/app/x", nil, 401, "route /app/x"},

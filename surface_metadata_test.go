@@ -145,6 +145,8 @@ func TestMetadataAreNamed(t *testing.T) {
 		site("beside.example", "handle /api/* {\nadmit corp\nrespond ok\n}\nhandle {\nadmit corp\nrespond ok\n}")+
 		site("another.example", "handle /api/* {\nadmit corp\nrespond ok\n}\nhandle {\nadmit partner\nrespond ok\n}")+
 		site("taken.example", "handle /.well-known/* {\nrespond mine\n}\nhandle {\nadmit corp\nrespond ok\n}")+
+		site("group.example", "handle /.well-known/* {\nheader X y\n}\nhandle {\nadmit corp\nrespond ok\n}")+
+		site("narrower.example", "admit /web/* corp\nhandle /api/* {\nadmit corp\nrespond ok\n}")+
 		site("prefix.example", "handle_path /api/* {\nadmit corp\nrespond ok\n}")+
 		site("named.example", "invoke gate")+
 		site("expression.example", "@any expression `{path}.startsWith('/api/') || {path}.startsWith('/.well-known/')`\nhandle @any {\nadmit corp\nrespond ok\n}")+
@@ -164,6 +166,9 @@ func TestMetadataAreNamed(t *testing.T) {
 		{"another.example", "/api/x", "-"},
 		{"another.example", "/x", "/x"},
 		{"taken.example", "/x", "-"},
+		{"group.example", "/x", "-"},
+		{"narrower.example", "/api/x", "-"}, // the gate that is reached does not answer for this path
+		{"narrower.example", "/web/x", "/web/x"},
 		{"prefix.example", "/api/x", "-"},
 		{"named.example", "/x", "/x"},
 		{"expression.example", "/api/x", "/api/x"},
