@@ -82,8 +82,8 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 		return err
 	}
 	g.challenge(h, r, d, a)
-	if g.leaves(r.Request, a.status, d.Reason) {
-		g.takeOut(r.Request, r.state, d.Credential) // an error route may be a proxy
+	if !r.state.trailers && g.leaves(r.Request, a.status, d.Reason) {
+		g.removeCredentials(r.Request, r.state)
 		return refusal(a.status, d.Reason)
 	}
 	if wantsPage(r.Request) {

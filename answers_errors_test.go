@@ -124,25 +124,20 @@ func TestErrorRoutesSeeNoSecret(t *testing.T) {
 	}
 }
 
-// threat 40: an error route that is a service of its own sees no more of a
-// credential than the application would.
+// threat 40: an error route that is a service of its own sees no credential,
+// whatever the application would.
 func TestErrorRoutesSeeNoCredential(t *testing.T) {
 	headers := []string{"Authorization: Bearer x", "Cookie: sid=x; other=1"}
-	for _, tc := range []struct{ option, authorization, cookie string }{
-		{"", "Bearer x", "sid=x; other=1"},
-		{"forward client", "Bearer x", "sid=x; other=1"},
-		{"forward none", "", "other=1"},
-		{"forward token X-Token", "", "other=1"},
-	} {
-		f := serveOne(t, everywhere, "admit {\n"+tc.option+"\nheader_up X-User {http.auth.user.id}\n}\nrespond ok\nhandle_errors {\n"+upstream(t)+"\n}")
+	for _, option := range []string{"", "forward client", "forward none", "forward token X-Token"} {
+		f := serveOne(t, everywhere, "admit {\n"+option+"\nheader_up X-User {http.auth.user.id}\n}\nrespond ok\nhandle_errors {\n"+upstream(t)+"\n}")
 		a := f.get("/", append(headers, "X-User: root", "X-Token: forged", "Trailer: X-User")...)
 		var got seen
 		if err := json.Unmarshal([]byte(a.body), &got); err != nil { // the status is that of the service
 			t.Fatalf("%d %q: %v", a.StatusCode, a.body, err)
 		}
-		forged := tc.option == "forward token X-Token" && got.Header.Get("X-Token") != ""
-		if got.Header.Get("Authorization") != tc.authorization || got.Header.Get("Cookie") != tc.cookie || got.Header.Get("X-User") != "" || forged {
-			t.Errorf("%q: seen %v", tc.option, got.Header)
+		forged := option == "forward token X-Token" && got.Header.Get("X-Token") != ""
+		if got.Header.Get("Authorization") != "" || got.Header.Get("Cookie") != "other=1" || got.Header.Get("X-User") != "" || forged {
+			t.Errorf("%q: seen %v", option, got.Header)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func handlesError(r *http.Request, status int, reason claims.Reason) bool {
 }
 
 // anyRuns follows a request through error routes. runs says that one of them has
-// a handler for it, ended that no other route comes after.
+// a handler that answers it, ended that no other route comes after.
 func anyRuns(routes caddyhttp.RouteList, r *http.Request) (runs, ended bool) {
 	var groups []string // those of which a route has matched
 	for _, route := range routes {
@@ -50,7 +50,10 @@ func anyRuns(routes caddyhttp.RouteList, r *http.Request) (runs, ended bool) {
 		for _, handler := range route.Handlers {
 			sub, ok := handler.(*caddyhttp.Subroute)
 			if !ok {
-				return true, true
+				if answers(handler) {
+					return true, true
+				}
+				continue // one that sets a header or a variable leaves the page empty
 			}
 			if runs, ended = anyRuns(sub.Routes, r); runs || ended {
 				return runs, ended

@@ -51,24 +51,14 @@ func mayCarryToken(name string) bool {
 	return httpguts.ValidHeaderFieldName(name) && (canonical == "Authorization" || !reservedHeader(canonical))
 }
 
-// takeOut takes the client's credential, of this kind, out of a request if nobody
-// behind the gate is to see it. It reports whether that is so.
-func (g *guard) takeOut(r *http.Request, s *state, kind string) bool {
-	if g.forward.what == "client" || g.forward.what == "standard" && kind != "basic" && kind != "api_key" {
-		return false
-	}
-	s.keepSent(r)
-	for i := range g.places {
-		if p := &g.places[i]; p.Header == "" || !slices.Contains(s.headers, p.Header) {
-			p.remove(r)
-		}
-	}
-	return true
-}
-
 // forwardCredential gives the upstream the credential that it is to see.
 func (g *guard) forwardCredential(r *http.Request, s *state) {
-	if !g.takeOut(r, s, s.decision.Credential) || g.forward.what != "token" || s.token == "" || s.decision.Identity == nil {
+	known := s.decision.Credential
+	if g.forward.what == "client" || g.forward.what == "standard" && known != "basic" && known != "api_key" {
+		return
+	}
+	g.removeCredentials(r, s)
+	if g.forward.what != "token" || s.token == "" || s.decision.Identity == nil {
 		return // without an identity it is one that an earlier gate accepted
 	}
 	switch g.forward.header {
@@ -78,6 +68,18 @@ func (g *guard) forwardCredential(r *http.Request, s *state) {
 		r.Header[g.forward.header] = []string{s.token}
 	}
 	s.headers = append(s.headers, g.forward.header)
+}
+
+// removeCredentials takes out what clients send to this gate: for an upstream that
+// is not to see it, and for error routes, which have no use for it. Later gates
+// still know it.
+func (c *checker) removeCredentials(r *http.Request, s *state) {
+	s.keepSent(r)
+	for i := range c.places {
+		if p := &c.places[i]; p.Header == "" || !slices.Contains(s.headers, p.Header) {
+			p.remove(r)
+		}
+	}
 }
 
 // remove takes the credential of this place out of a request. What is not a

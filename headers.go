@@ -90,7 +90,8 @@ func headerParts(e *expander, name, value string) (parts []headerPart) {
 }
 
 // foldHeader spells a header name as the servers behind do that make variables
-// of it: case, "-", "_" and "." do not matter there (CGI, RFC 3875 section 4.1.18).
+// of it: case does not matter there, nor do "-", "_" and ".", and to some not
+// anything else that is neither letter nor digit (CGI, RFC 3875 section 4.1.18).
 func foldHeader(name string) string {
 	folded := []byte(name)
 	for i, c := range folded {
@@ -103,10 +104,10 @@ func foldByte(c byte) byte {
 	switch {
 	case 'A' <= c && c <= 'Z':
 		return c + 'a' - 'A'
-	case c == '_' || c == '.':
-		return '-'
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		return c
 	}
-	return c
+	return '-'
 }
 
 // isOneOf reports whether name is a spelling of one of the folded names. It is
@@ -139,6 +140,7 @@ func (h *identityHeaders) strip(r *http.Request, s *state) {
 			delete(r.Header, name)
 		}
 	}
+	s.trailers = s.trailers || len(r.Trailer) > 0
 	r.Trailer = nil // a proxy forwards trailers, and some upstreams merge them
 	r.Header.Del("Trailer")
 }

@@ -98,6 +98,11 @@ func walkHandler(server *caddyhttp.Server, handler caddyhttp.MiddlewareHandler, 
 		}
 		return false, false
 	}
+	return false, answers(handler)
+}
+
+// answers reports whether a handler is one that answers.
+func answers(handler caddyhttp.MiddlewareHandler) bool {
 	module, ok := handler.(caddy.Module)
-	return false, ok && slices.Contains(answering, module.CaddyModule().ID.Name())
+	return ok && slices.Contains(answering, module.CaddyModule().ID.Name())
 }

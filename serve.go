@@ -48,6 +48,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		if s.decision.Verdict == "" {
 			s.decision = d // no gate before this one has decided
 		}
+		if g.forward.what == "none" {
+			g.removeCredentials(r, s)
+		}
 	default:
 		g.renew(w, req)
 		g.headers.set(r, s)

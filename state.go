@@ -29,6 +29,9 @@ type state struct {
 	// query is the one that the client sent, if kept.
 	query string
 	kept  bool
+	// trailers says that the client announced some. Out of the gate's copy of the
+	// request they are taken, but an error route may have another.
+	trailers bool
 	// headers are the identity headers that gates have set.
 	headers []string
 }
