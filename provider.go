@@ -62,18 +62,22 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 	s.decide(r, d)
 	p.guard.logDecision(req, &d)
 	countDecision(&d)
-	switch {
-	case d.Reason == claims.KeysUnavailable:
-		return caddyauth.User{}, false, fmt.Errorf("admit: %s", d.Reason)
-	case !d.LetsIn():
-		a := answerTo(&d)
-		if a.status == http.StatusForbidden {
-			a = unauthorized // Caddy makes a 401 of it, which needs a challenge
-		}
-		p.guard.challenge(w.Header(), req, &d, a)
-		return caddyauth.User{}, false, nil
+	if d.LetsIn() {
+		return caddyauth.User{ID: d.Identity.User()}, true, nil
 	}
-	return caddyauth.User{ID: d.Identity.User()}, true, nil
+	a := answerTo(&d)
+	if a.status == http.StatusServiceUnavailable {
+		err = fmt.Errorf("admit: %s", d.Reason)
+	}
+	// Caddy makes a 401 of everything, which needs a challenge.
+	switch a.status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		a = answer{status: http.StatusUnauthorized}
+	case http.StatusForbidden:
+		a = unauthorized
+	}
+	p.guard.challenge(w.Header(), req, &d, a)
+	return caddyauth.User{}, false, err
 }
 
 // Interface guards.

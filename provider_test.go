@@ -87,8 +87,13 @@ func TestProviderWithoutKeys(t *testing.T) {
 	s := serve(t, secretIntegration, "admit\nrespond ok")
 	config := strings.Replace(jsonSite, `"secret": {"value": "`+testSecret+`"}`, `"issuer": ["`+is.URL+`"]`, 1)
 	s.loadJSON(strings.NewReplacer("BODY", "{http.auth.user.id}|{http.auth.admit.reason}|{http.auth.admit.error}", "PROVIDER", "").Replace(config))
-	if got := s.get("/", key.bearer(t, is.URL, nil)); got.StatusCode != 401 || !strings.HasPrefix(got.body, "|keys_unavailable|") {
+	got := s.get("/", key.bearer(t, is.URL, nil))
+	if got.StatusCode != 401 || !strings.HasPrefix(got.body, "|keys_unavailable|") {
 		t.Errorf("got %d %q", got.StatusCode, got.body)
+	}
+	// The token may well be good, so the challenge does not call it anything.
+	if challenge := got.Header.Get("WWW-Authenticate"); challenge != `Bearer realm="127.0.0.1"` {
+		t.Errorf("challenge %q", challenge)
 	}
 }
 
