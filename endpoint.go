@@ -28,7 +28,7 @@ func init() {
 		"/login":      {[]string{"GET", "HEAD", "POST"}, (*guard).canLogIn, (*guard).serveLogin},
 		"/logout":     {[]string{"GET", "HEAD", "POST"}, (*guard).hasSessions, (*guard).serveLogout},
 		"/logged-out": {[]string{"GET", "HEAD"}, (*guard).hasSessions, (*guard).serveLoggedOut},
-		"/userinfo":   {[]string{"GET", "HEAD"}, func(*guard) bool { return true }, (*guard).serveUserinfo},
+		"/userinfo":   {[]string{"GET", "HEAD"}, (*guard).hasSessions, (*guard).serveUserinfo},
 		"/token":      {[]string{"POST"}, (*guard).makesTokens, (*guard).serveToken},
 		"/revoke":     {[]string{"POST"}, (*guard).makesTokens, (*guard).serveRevoke},
 		"/jwks":       {[]string{"GET", "HEAD"}, (*guard).makesTokens, (*guard).serveJWKS},

@@ -2,6 +2,7 @@ package admit
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"go.uber.org/zap"
@@ -51,12 +52,26 @@ func (g *guard) serveGrant(w http.ResponseWriter, r *request, serve func(*local.
 func (g *guard) serveJWKS(w http.ResponseWriter, r *request) (served bool, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), store.Timeout)
 	defer cancel()
-	jwks, err := g.issuerOf("").local.signing.JWKS(ctx)
-	if err != nil {
-		w.Header().Set("Retry-After", retryAfter)
-		return true, writeProblem(w, r.Request, problem{"Service Unavailable", http.StatusServiceUnavailable, unavailable.code, string(claims.StorageUnavailable)})
+	var all struct {
+		Keys []json.RawMessage `json:"keys"`
 	}
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	return true, writeBody(w, r.Request, http.StatusOK, "application/jwk-set+json", jwks)
+	all.Keys = []json.RawMessage{}
+	for _, in := range g.integrations {
+		if in.local == nil || in.local.signing == nil {
+			continue
+		}
+		keys, err := in.local.signing.PublicKeys(ctx)
+		if err != nil {
+			w.Header().Set("Retry-After", retryAfter)
+			return true, writeProblem(w, r.Request, problem{http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable,
+				unavailable.code, string(claims.StorageUnavailable)})
+		}
+		all.Keys = append(all.Keys, keys...)
+	}
+	body, err := json.Marshal(all)
+	if err != nil {
+		return true, err
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	return true, writeBody(w, r.Request, http.StatusOK, "application/jwk-set+json", body)
 }

@@ -52,7 +52,7 @@ type SigningKeys struct {
 type signingSet struct {
 	keys       []*signingKey
 	set        *KeySet
-	jwks       []byte
+	public     []json.RawMessage
 	loaded     time.Time
 	generation uint64
 }
@@ -80,13 +80,13 @@ func (s *SigningKeys) Sign(ctx context.Context, typ string, payload []byte) (str
 	return k.sign(header, payload)
 }
 
-// JWKS returns the public keys as a JWK set (RFC 7517 section 5).
-func (s *SigningKeys) JWKS(ctx context.Context) ([]byte, error) {
+// PublicKeys returns the public keys, each a JWK (RFC 7517). A secret has none.
+func (s *SigningKeys) PublicKeys(ctx context.Context) ([]json.RawMessage, error) {
 	set, err := s.load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return set.jwks, nil
+	return set.public, nil
 }
 
 // Keys implements [KeySource].
@@ -202,7 +202,6 @@ func (s *SigningKeys) keep(data []byte, old *signingSet) (*signingSet, error) {
 		set.generation = old.generation
 	}
 	var verify []*key
-	public := []json.RawMessage{}
 	for _, one := range stored {
 		k, err := one.ready()
 		if err != nil {
@@ -214,14 +213,10 @@ func (s *SigningKeys) keep(data []byte, old *signingSet) (*signingSet, error) {
 			return nil, err
 		}
 		if jwk != nil {
-			public = append(public, jwk)
+			set.public = append(set.public, jwk)
 		}
 	}
-	jwks, err := json.Marshal(map[string]any{"keys": public})
-	if err != nil {
-		return nil, err
-	}
-	set.set, set.jwks = newKeySet(verify), jwks
+	set.set = newKeySet(verify)
 	if old != nil && !sameKeys(old.keys, set.keys) {
 		set.generation++
 	}
