@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/net/http/httpguts"
@@ -14,11 +15,12 @@ import (
 // from a check, and any other counts as covered by every protected one.
 func canonical(u *url.URL) bool {
 	path := u.Path
-	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.ContainsAny(path, `\;%`) {
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.ContainsAny(path, `\;%?#`) || !utf8.ValidString(path) {
 		return false
 	}
 	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
+		// Dots alone, and with spaces that Windows cuts off, lead elsewhere.
+		if segment != "" && strings.Trim(segment, ". ") == "" {
 			return false
 		}
 	}

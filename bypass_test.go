@@ -54,7 +54,7 @@ func readings(u *url.URL) []string {
 		}
 		for _, next := range []string{
 			decoded, path.Clean(p), strings.ToLower(p), withoutParameters, strings.ReplaceAll(p, `\`, "/"),
-			strings.ReplaceAll(p, "\x00", ""), "/" + strings.TrimLeft(p, "/"),
+			strings.ReplaceAll(p, "\x00", ""), cutAt(p, "?"), cutAt(p, "#"), strings.ReplaceAll(p, "\xc0\xae", "."), "/" + strings.TrimLeft(p, "/"),
 		} {
 			if !containsText(all, next) {
 				all = append(all, next)
@@ -62,6 +62,11 @@ func readings(u *url.URL) []string {
 		}
 	}
 	return all
+}
+
+func cutAt(p, separator string) string {
+	before, _, _ := strings.Cut(p, separator)
+	return before
 }
 
 func containsText(texts []string, text string) bool {

@@ -1,14 +1,19 @@
 package admit
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-admit/admit/claims"
@@ -30,42 +35,123 @@ type checker struct {
 // scope tells the requests that a rule, or the gate, is about.
 type scope struct {
 	matchers caddyhttp.MatcherSets
-	paths    bool // some set consists of paths alone
-	onlyPath bool // all sets do
+	loose    caddyhttp.MatcherSets // the same without what looks at the path
+	paths    bool                  // some set is empty then
+	onlyPath bool                  // all sets consist of paths alone
 }
 
 // loadScope loads the matchers of the struct pointed to by module, whose field
 // MatcherSetsRaw is raw.
 func loadScope(ctx caddy.Context, module any, raw []caddy.ModuleMap) (scope, error) {
-	s := scope{paths: slices.ContainsFunc(raw, pathAlone), onlyPath: !slices.ContainsFunc(raw, func(set caddy.ModuleMap) bool { return !pathAlone(set) })}
-	loaded, err := ctx.LoadModule(module, "MatcherSetsRaw")
-	if err != nil {
-		return scope{}, err
+	s := scope{onlyPath: !slices.ContainsFunc(raw, func(set caddy.ModuleMap) bool { return !pathAlone(set) })}
+	var loose struct {
+		MatcherSetsRaw caddyhttp.RawMatcherSets `caddy:"namespace=http.matchers"`
 	}
-	return s, s.matchers.FromInterface(loaded)
+	for _, set := range raw {
+		if err := checkPaths(set); err != nil {
+			return scope{}, err
+		}
+		switch other, changed := withoutPath(set); {
+		case len(other) == 0:
+			s.paths = true
+		case changed:
+			loose.MatcherSetsRaw = append(loose.MatcherSetsRaw, other)
+		}
+	}
+	loaded, err := ctx.LoadModule(module, "MatcherSetsRaw")
+	if err == nil {
+		err = s.matchers.FromInterface(loaded)
+	}
+	if err != nil || len(loose.MatcherSetsRaw) == 0 {
+		return s, err
+	}
+	if loaded, err = ctx.LoadModule(&loose, "MatcherSetsRaw"); err == nil {
+		err = s.loose.FromInterface(loaded)
+	}
+	return s, err
+}
+
+// withoutPath leaves out of a matcher set what looks at the path, so that the rest
+// says which requests are meant whatever their path is. It reports whether there
+// was any.
+func withoutPath(set caddy.ModuleMap) (other caddy.ModuleMap, changed bool) {
+	other = maps.Clone(set)
+	for name, config := range set {
+		switch name {
+		case "path", "path_regexp", "file":
+		case "expression":
+			if !bytes.Contains(config, []byte("path")) && !bytes.Contains(config, []byte("uri")) {
+				continue
+			}
+		case "not":
+			var not []caddy.ModuleMap
+			if json.Unmarshal(config, &not) != nil {
+				continue // LoadModule says what is wrong
+			}
+			kept := slices.DeleteFunc(slices.Clone(not), func(set caddy.ModuleMap) bool {
+				_, path := withoutPath(set)
+				return path
+			})
+			if len(kept) == len(not) {
+				continue
+			}
+			if len(kept) > 0 {
+				other[name], changed = caddyconfig.JSON(kept, nil), true
+				continue
+			}
+		default:
+			continue
+		}
+		changed = true
+		delete(other, name)
+	}
+	return other, changed
+}
+
+// checkPaths refuses a path that no request has: what it is meant to protect
+// would be open.
+func checkPaths(set caddy.ModuleMap) error {
+	var paths []string
+	if json.Unmarshal(set["path"], &paths) != nil {
+		return nil // absent, or not ours to judge
+	}
+	if len(paths) == 0 {
+		return errors.New("a path matcher without a path matches nothing")
+	}
+	for _, path := range paths {
+		if path == "" || strings.IndexByte(`/*?[{\`, path[0]) < 0 {
+			return fmt.Errorf("path %q: matches nothing, because every path begins with /", path)
+		}
+	}
+	return nil
 }
 
 // covers reports whether the request is one of the scope: as the client sent it,
-// or as it was rewritten since. A path with more than one meaning is covered by
-// every scope made of paths.
+// as it was rewritten since, or as PHP would divide its path. A path with more
+// than one meaning counts as any path that a matcher asks for.
 func (s *scope) covers(r *request) (bool, error) {
-	if s.paths && !r.canonical {
-		return true, nil
+	if !r.canonical {
+		if s.paths {
+			return true, nil
+		}
+		if ok, err := s.loose.AnyMatchWithError(r.Request); len(s.loose) > 0 && (ok || err != nil) {
+			return ok, err
+		}
 	}
 	ok, err := s.matchers.AnyMatchWithError(r.Request)
-	if ok || err != nil || r.asked == nil {
-		return ok, err
+	for i := 0; i < len(r.asked) && !ok && err == nil; i++ {
+		ok, err = s.matchers.AnyMatchWithError(r.asked[i])
 	}
-	return s.matchers.AnyMatchWithError(r.asked)
+	return ok, err
 }
 
 // request is a request under decision.
 type request struct {
 	*http.Request
 	state     *state
-	original  *url.URL      // as the client sent it
-	canonical bool          // its path has one meaning, see canonical
-	asked     *http.Request // with the original URL, if that was rewritten since
+	original  *url.URL        // as the client sent it
+	canonical bool            // its path has one meaning, see canonical
+	asked     []*http.Request // with the other URLs that this one stands for
 }
 
 func newRequest(r *http.Request, original *url.URL, s *state) *request {
@@ -74,11 +160,32 @@ func newRequest(r *http.Request, original *url.URL, s *state) *request {
 		s.query, s.kept = original.RawQuery, true
 	}
 	if r.URL.Path != original.Path {
-		asked := *r
-		asked.URL = original
-		req.asked = &asked
+		req.ask(original)
+	}
+	if script, info, ok := splitScript(original.Path); ok {
+		req.ask(&url.URL{Path: script, RawQuery: original.RawQuery})
+		req.ask(&url.URL{Path: info, RawQuery: original.RawQuery})
 	}
 	return req
+}
+
+// ask adds a URL that the request stands for.
+func (r *request) ask(u *url.URL) {
+	asked := *r.Request
+	asked.URL = u
+	r.asked = append(r.asked, &asked)
+}
+
+// splitScript divides a path as php_fastcgi does: /index.php/admin runs the script
+// /index.php, for which the rest is the path (RFC 3875 section 4.1.5).
+func splitScript(path string) (script, info string, ok bool) {
+	const php = ".php"
+	for i := 0; i+len(php) < len(path); i++ {
+		if end := i + len(php); path[end] == '/' && strings.EqualFold(path[i:end], php) {
+			return path[:end], path[end:], true
+		}
+	}
+	return "", "", false
 }
 
 // sentRequest returns the request with the headers that the client sent.

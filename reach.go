@@ -22,7 +22,8 @@ func (g *guard) reachable(r *http.Request, path string, serves func(*guard) bool
 		return known.(bool)
 	}
 	found := comesTo(r, path, serves)
-	if g.reachedCount.Add(1) <= maxReached {
+	if g.reachedCount.Load() < maxReached {
+		g.reachedCount.Add(1)
 		g.reached.Store(key, found)
 	}
 	return found
