@@ -207,11 +207,17 @@ func (p *place) inHeader(h http.Header) (token string, there bool, reason claims
 	}
 	token = lines[0]
 	if p.Scheme != "" {
-		scheme, rest, _ := strings.Cut(token, " ")
-		if !strings.EqualFold(scheme, p.Scheme) {
+		n := len(p.Scheme)
+		if len(token) < n || !strings.EqualFold(token[:n], p.Scheme) || len(token) > n && httpguts.IsTokenRune(rune(token[n])) {
 			return "", false, ""
 		}
-		token = strings.TrimLeft(rest, " ")
+		// After a tab, a comma or anything else that some server takes for the
+		// end of the scheme, it is ours and malformed.
+		if token = token[n:]; strings.HasPrefix(token, " ") {
+			token = strings.TrimLeft(token, " ")
+		} else if token != "" {
+			return "", true, claims.MalformedCredential
+		}
 	}
 	if !isTokenText(token) && !(p.apiKeys() && isVisible(token)) {
 		return "", true, claims.MalformedCredential

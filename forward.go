@@ -53,6 +53,7 @@ func mayCarryToken(name string) bool {
 
 // forwardCredential gives the upstream the credential that it is to see.
 func (g *guard) forwardCredential(r *http.Request, s *state) {
+	g.dropUnproven(r, s)
 	known := s.decision.Credential
 	if g.forward.what == "client" || g.forward.what == "standard" && known != "basic" && known != "api_key" {
 		return
@@ -82,6 +83,18 @@ func (c *checker) removeCredentials(r *http.Request, s *state) {
 	}
 }
 
+// dropUnproven takes cookies out that hold another token than the one that was
+// accepted, which nobody has looked at: the application would take it for checked.
+func (c *checker) dropUnproven(r *http.Request, s *state) {
+	unproven := func(value string) bool { return value != s.token || value == "" }
+	for i := range c.places {
+		if name := c.places[i].Cookie; name != "" && hasCookie(r, name, unproven) {
+			s.keepSent(r)
+			removeCookie(r, name, unproven)
+		}
+	}
+}
+
 // remove takes the credential of this place out of a request. What is not a
 // credential of ours, another scheme or another cookie, stays as it is.
 func (p *place) remove(r *http.Request) {
@@ -95,12 +108,38 @@ func (p *place) remove(r *http.Request) {
 			delete(r.Header, "Authorization")
 		}
 	case p.Cookie != "":
-		removeCookie(r, p.Cookie)
+		removeCookie(r, p.Cookie, func(string) bool { return true })
 	}
 }
 
-// removeCookie takes the cookies of a name out and leaves the others byte for byte.
-func removeCookie(r *http.Request, name string) {
+// hasCookie reports whether there is a cookie of that name with such a value.
+func hasCookie(r *http.Request, name string, which func(value string) bool) bool {
+	for _, line := range r.Header["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			if isCookie(pair, name, which) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isCookie reports whether a pair of a Cookie header has that name and such a value.
+func isCookie(pair, name string, which func(value string) bool) bool {
+	key, value, _ := strings.Cut(pair, "=")
+	if textproto.TrimString(key) != name {
+		return false
+	}
+	value = textproto.TrimString(value)
+	if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
+		value = value[1 : n-1]
+	}
+	return which(value)
+}
+
+// removeCookie takes the cookies of a name with such a value out and leaves the
+// others byte for byte.
+func removeCookie(r *http.Request, name string, which func(value string) bool) {
 	lines := r.Header["Cookie"]
 	if len(lines) == 0 {
 		return
@@ -109,8 +148,7 @@ func removeCookie(r *http.Request, name string) {
 	for _, line := range lines {
 		var pairs []string
 		for pair := range strings.SplitSeq(line, ";") {
-			key, _, _ := strings.Cut(pair, "=")
-			if textproto.TrimString(key) != name {
+			if !isCookie(pair, name, which) {
 				pairs = append(pairs, pair)
 			}
 		}

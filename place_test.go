@@ -33,7 +33,7 @@ func TestPlaces(t *testing.T) {
 		{"a scheme that is not", "/", []string{"Authorization: Basic " + tok}, 401, "missing_credential"},
 		{"no scheme", "/", []string{"Authorization: " + tok}, 401, "missing_credential"},
 		{"empty", "/", []string{"Authorization: "}, 401, "missing_credential"},
-		{"tab behind the scheme", "/", []string{"Authorization: Bearer\t" + tok}, 401, "missing_credential"},
+		{"tab behind the scheme", "/", []string{"Authorization: Bearer\t" + tok}, 400, "malformed_credential"},
 		{"scheme and blanks", "/", []string{"Authorization: Bearer   "}, 400, "malformed_credential"},
 		{"comma at the end", "/", []string{"Authorization: Bearer " + tok + ","}, 400, "malformed_credential"},
 		{"two tokens", "/", []string{"Authorization: Bearer " + tok + " " + tok}, 400, "malformed_credential"},
