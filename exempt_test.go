@@ -3,6 +3,8 @@ package admit
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // threat 33: nothing but a canonical path in the line exempts a request.
@@ -218,5 +220,32 @@ func TestOptional(t *testing.T) {
 				t.Errorf("got %d %q, want %q", got.StatusCode, got.body, tc.want)
 			}
 		})
+	}
+}
+
+// threat 33: what is exempt for one method is not exempt under another's name.
+func TestBypassAndMethodOverrides(t *testing.T) {
+	s := serve(t, secretIntegration, "admit {\nbypass POST /hook\n}\n"+upstream(t))
+	got := s.send("POST", "/hook", "Content-Length: 0", "X-HTTP-Method-Override: DELETE", "x-method-override: PUT", "X-HTTP-Method: PATCH", "X-Other: x").seen(t).Header
+	if got.Get("X-Other") != "x" || strings.Contains(strings.Join(append(append(got["X-Http-Method-Override"], got["X-Method-Override"]...), got["X-Http-Method"]...), ""), "T") {
+		t.Errorf("upstream sees %v", got)
+	}
+}
+
+// threat 98: an empty list of rules on trial does not switch the others off.
+func TestEmptyTrial(t *testing.T) {
+	text := caddyfileText(freeAddr(t), secretIntegration, "admit {\nrequire groups admins\nreport_only\n}")
+	adapted, err := adapt(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []string{`{"require":[]}`, `{"deny":[]}`, `{"require":[],"deny":[]}`} {
+		config := strings.Replace(string(adapted), `"report_only":{}`, `"report_only":`+list, 1)
+		if config == string(adapted) {
+			t.Fatal("nothing replaced")
+		}
+		if err := caddy.Load([]byte(config), true); err == nil || !strings.Contains(err.Error(), "report_only") {
+			t.Errorf("%s: %v", list, err)
+		}
 	}
 }

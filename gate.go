@@ -139,6 +139,9 @@ func (h *Handler) provisionRules(ctx caddy.Context, e *expander, g *guard) {
 		g.readRules(ctx, e, &g.trial, trial.Require, trial.Deny, nil)
 		if trial.all() {
 			into = &g.trial
+			if trial.Require != nil || trial.Deny != nil {
+				e.fail("report_only: an empty list of rules; leave it out, or write {} to put all rules of the gate on trial")
+			}
 		}
 	}
 	g.readRules(ctx, e, into, h.Require, h.Deny, h.Any)

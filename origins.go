@@ -97,17 +97,24 @@ func (o *origins) expose(h http.Header, r *http.Request) {
 // another.
 var methodOverrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
 
+// dropOverrides takes out the headers by which a method is not what it seems.
+func dropOverrides(h http.Header) {
+	for name := range h {
+		if slices.ContainsFunc(methodOverrides, func(o string) bool { return foldHeader(o) == foldHeader(name) }) {
+			delete(h, name)
+		}
+	}
+}
+
 // bare takes everything out of a preflight that a browser never puts there: it
 // passes unchecked, so it must not do anything.
 func (c *checker) bare(r *http.Request) {
 	r.Body, r.ContentLength, r.TransferEncoding, r.Trailer = http.NoBody, 0, nil, nil
-	for _, name := range append([]string{"Cookie", "Authorization", "Content-Length", "Trailer"}, methodOverrides...) {
+	for _, name := range []string{"Cookie", "Authorization", "Content-Length", "Trailer"} {
 		delete(r.Header, name)
 	}
-	for name := range r.Header {
-		if slices.ContainsFunc(c.places, func(p place) bool { return p.Header == name }) ||
-			slices.ContainsFunc(methodOverrides, func(o string) bool { return foldHeader(o) == foldHeader(name) }) {
-			delete(r.Header, name)
-		}
+	for i := range c.places {
+		delete(r.Header, c.places[i].Header)
 	}
+	dropOverrides(r.Header)
 }

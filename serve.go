@@ -51,6 +51,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		if g.forward.what == "none" {
 			g.removeCredentials(r, s)
 		}
+		if slices.ContainsFunc(g.bypass, func(b bypass) bool { return len(b.methods) > 0 }) {
+			dropOverrides(r.Header) // only this method is exempt
+		}
 	default:
 		g.renew(w, req)
 		g.headers.set(r, s)
