@@ -22,6 +22,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/oauth/local"
 )
 
 // The reference lists the options that the parser knows, each with its syntax as
@@ -31,6 +32,8 @@ func TestReferenceOptions(t *testing.T) {
 	for section, want := range map[string]map[string]string{
 		"Options of an integration": usages(integrationOptions),
 		"The identity block":        usages(identityOptions),
+		"The tokens block":          usages(tokensOptions),
+		"The session block":         usages(sessionOptions),
 		"Options of a gate":         usages(gateOptions),
 		"The any block":             usages(anyOptions),
 		"The report_only block":     usages(ruleOptions),
@@ -121,6 +124,12 @@ func TestSnippets(t *testing.T) {
 				continue
 			}
 			t.Run(doc.name+"/"+strconv.Itoa(i), func(t *testing.T) {
+				if part == "users" {
+					if _, err := local.ReadUsers([]byte(f.text)); err != nil {
+						t.Error(err)
+					}
+					return
+				}
 				config := f.text
 				if kind == "caddyfile" {
 					if formatted := caddyfile.Format([]byte(f.text)); string(formatted) != f.text {
@@ -144,6 +153,8 @@ func TestReferenceErrors(t *testing.T) {
 	for section, part := range map[string]string{
 		"Options of an integration": "integration",
 		"The identity block":        "identity",
+		"The tokens block":          "tokens",
+		"The session block":         "session",
 		"Options of a gate":         "gate",
 		"The any block":             "any",
 		"The report_only block":     "report_only",
@@ -181,13 +192,24 @@ func wrapSnippet(t *testing.T, part, text string) string {
 		site = text
 	case "gate":
 		site = "admit {\n" + text + "}\n"
+		if slices.Contains(firstWords(text), "login") {
+			integration = someUser
+		}
 	case "any", "report_only", "pages":
 		site = "admit {\n" + part + " {\n" + text + "}\n}\n"
 	case "identity":
 		integration += "identity {\n" + text + "}\n"
+	case "tokens", "session":
+		integration = someUser + part + " {\n" + text + "}\n"
 	case "integration":
 		words := strings.Fields(text)
 		integration = text
+		if given := firstWords(text); slices.ContainsFunc(given, isLocalOption) {
+			if !slices.Contains(given, "user") && !slices.Contains(given, "users") {
+				integration += someUser
+			}
+			break
+		}
 		if !slices.ContainsFunc([]string{"issuer", "preset", "jwks", "key", "secret"}, func(w string) bool { return slices.Contains(words, w) }) {
 			integration += "issuer https://login.example.com\n"
 		}
@@ -200,6 +222,32 @@ func wrapSnippet(t *testing.T, part, text string) string {
 	return "{\nadmit corp {\n" + integration + "}\n}\nexample.com {\n" + site + "}\n"
 }
 
+// someUser makes an integration one of users of one's own.
+const someUser = "user somebody $2a$14$LMAONTuaWfVQmCgjED/3HuObSIMcaVjLDD.HMo9qamJKQTqRRoszy\n"
+
+// isLocalOption reports whether an option is about users, keys, tokens and
+// sessions of one's own, beside which no issuer is named.
+func isLocalOption(word string) bool {
+	return slices.Contains([]string{"user", "users", "api_key", "basic", "tokens", "session"}, word)
+}
+
+// firstWords returns the options of a block, not those of blocks in it.
+func firstWords(text string) (words []string) {
+	depth := 0
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "}" {
+			depth--
+		} else if word, _, _ := strings.Cut(line, " "); depth == 0 {
+			words = append(words, word)
+		}
+		if strings.HasSuffix(line, "{") {
+			depth++
+		}
+	}
+	return words
+}
+
 // validate does what caddy validate does, with files and variables that the
 // documents speak of.
 func validate(t *testing.T, kind, config string) error {
@@ -208,7 +256,8 @@ func validate(t *testing.T, kind, config string) error {
 	is := newExampleIssuer(t)
 	for name, data := range map[string][]byte{
 		"keys.json": is.keySet(), "issuer.pem": is.pem(t), "ca.pem": is.certificate(t), "secret": []byte(testSecret),
-		"logo.svg": []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`), "pages.css": []byte("h1 { color: teal }"),
+		"users.json": []byte(`{"ada": {"password": "$2a$14$LMAONTuaWfVQmCgjED/3HuObSIMcaVjLDD.HMo9qamJKQTqRRoszy"}}`),
+		"logo.svg":   []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`), "pages.css": []byte("h1 { color: teal }"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
