@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -48,7 +50,7 @@ func loadScope(ctx caddy.Context, module any, raw []caddy.ModuleMap) (scope, err
 		MatcherSetsRaw caddyhttp.RawMatcherSets `caddy:"namespace=http.matchers"`
 	}
 	for _, set := range raw {
-		if err := checkPaths(set); err != nil {
+		if err := checkMatcher(set); err != nil {
 			return scope{}, err
 		}
 		switch other, changed := withoutPath(set); {
@@ -108,19 +110,25 @@ func withoutPath(set caddy.ModuleMap) (other caddy.ModuleMap, changed bool) {
 	return other, changed
 }
 
-// checkPaths refuses a path that no request has: what it is meant to protect
-// would be open.
-func checkPaths(set caddy.ModuleMap) error {
-	var paths []string
-	if json.Unmarshal(set["path"], &paths) != nil {
-		return nil // absent, or not ours to judge
-	}
-	if len(paths) == 0 {
+// checkMatcher refuses paths and hosts that no request has: what they are meant to
+// protect would be open.
+func checkMatcher(set caddy.ModuleMap) error {
+	var paths, hosts []string
+	if json.Unmarshal(set["path"], &paths) == nil && len(paths) == 0 {
 		return errors.New("a path matcher without a path matches nothing")
 	}
-	for _, path := range paths {
-		if path == "" || strings.IndexByte(`/*?[{\`, path[0]) < 0 {
-			return fmt.Errorf("path %q: matches nothing, because every path begins with /", path)
+	for _, p := range paths {
+		if p == "" || strings.IndexByte(`/*?[{\`, p[0]) < 0 {
+			return fmt.Errorf("path %q: matches nothing, because every path begins with /", p)
+		}
+		if _, err := path.Match(p, ""); err != nil && !strings.ContainsAny(p, "{%") && strings.Contains(strings.Trim(p, "*"), "*") {
+			return fmt.Errorf("path %q: matches nothing, because it is no valid pattern", p)
+		}
+	}
+	_ = json.Unmarshal(set["host"], &hosts) // absent, or not ours to judge
+	for _, host := range hosts {
+		if _, _, err := net.SplitHostPort(host); err == nil && !strings.Contains(host, "{") {
+			return fmt.Errorf("host %q: matches nothing, because hosts are compared without their port", host)
 		}
 	}
 	return nil

@@ -102,6 +102,10 @@ func TestPathsOfNamedMatchers(t *testing.T) {
 func TestPathsThatMatchNothing(t *testing.T) {
 	for _, body := range []string{
 		"@it path admin/*\nadmit @it",
+		"admit /t/[a/*/admin",
+		"@it path /t/[a/*/admin\nadmit @it",
+		"@it host 127.0.0.1:8443\nadmit @it",
+		"@it host [::1]:8443 localhost\nadmit {\nrequire @it groups admins\n}",
 		"@it path /x admin\nadmit @it",
 		"@it path admin/*\nadmit {\nrequire @it groups admins\n}",
 		"@it path admin/*\nadmit {\ndeny @it groups guests\n}",
@@ -111,7 +115,7 @@ func TestPathsThatMatchNothing(t *testing.T) {
 			t.Errorf("%s: %s", body, err)
 		}
 	}
-	s := serve(t, secretIntegration, "@it path *.pdf /[a-c]/* /x {env.HOME}\nadmit @it\n"+upstream(t))
+	s := serve(t, secretIntegration, "@it path *.pdf /[a-c]/* /x {env.HOME} /[y/* *[x*\n@host host ::1 [::1] *.example.com {env.HOME}:1\nadmit @it\nadmit @host\n"+upstream(t))
 	s.get("/y.pdf").want(t, 401, "missing_credential")
 	s.get("/y").want(t, 200, "")
 }

@@ -14,6 +14,7 @@ func TestWarningsAtLoad(t *testing.T) {
 		query     = "from query:"
 		weak      = "insecure_weak_secret:"
 		plainHTTP = "insecure_http:"
+		hidden    = "no request gets to a gate"
 	)
 	const two = secretIntegration + "\nadmit other {\nsecret " + testSecret + "x\naudience api\n}"
 	for _, tc := range []struct {
@@ -49,6 +50,13 @@ func TestWarningsAtLoad(t *testing.T) {
 		{name: "in a named route", global: secretIntegration, named: "&(n) {\n@m header X-Y z\nadmit @m\n}\n", site: "invoke n", want: []string{open}},
 		{name: "beside a bare gate", global: secretIntegration, site: "@m header X-Y z\nadmit @m\nadmit"},
 		{name: "gate by paths", global: secretIntegration, site: "@m path /x /y\nadmit @m\nadmit /z"},
+
+		{name: "behind an answer", global: secretIntegration, site: "route {\nrespond open\nadmit\n}", want: []string{hidden}},
+		{name: "behind a proxy, in a handle", global: secretIntegration, site: "handle /x/* {\nroute {\nreverse_proxy 127.0.0.1:1\nadmit\n}\n}", want: []string{hidden}},
+		{name: "behind files", global: secretIntegration, site: "route {\nroot /nowhere\nfile_server\nroute {\nadmit\n}\n}", want: []string{hidden}},
+		{name: "behind files that pass on", global: secretIntegration, site: "route {\nfile_server {\npass_thru\n}\nadmit\n}"},
+		{name: "behind an answer to some", global: secretIntegration, site: "route {\nrespond /health ok\nhandle /y {\nrespond y\n}\nadmit\n}"},
+		{name: "before an answer", global: secretIntegration, site: "respond ok\nadmit"},
 
 		{name: "from query", global: "admit local {\nsecret " + testSecret + "\nfrom query token\n}", site: "admit", want: []string{query}},
 		{name: "weak secret", global: "admit local {\nsecret short\ninsecure_weak_secret\n}", site: "admit", want: []string{weak}},

@@ -8,6 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 )
 
@@ -83,6 +85,10 @@ func warnOpen(ctx caddy.Context, log *zap.Logger) {
 			site := hostsOf(route)
 			gates[site] = append(gates[site], gatesOf(server, caddyhttp.RouteList{route})...)
 		}
+		if len(hiddenGates(server, server.Routes)) > 0 {
+			log.Warn("no request gets to a gate of this server: something before it in a route answers all of them",
+				zap.Strings("listen", server.Listen))
+		}
 		for site, gates := range gates {
 			bare := slices.ContainsFunc(gates, func(g *guard) bool { return g.match == nil })
 			narrow := slices.ContainsFunc(gates, func(g *guard) bool { return g.match != nil && !g.match.onlyPath })
@@ -124,4 +130,38 @@ func gatesOf(server *caddyhttp.Server, routes caddyhttp.RouteList) (gates []*gua
 		}
 	}
 	return gates
+}
+
+// hiddenGates lists gates that no request gets to, because a handler before them
+// in the same routes answers every request.
+func hiddenGates(server *caddyhttp.Server, routes caddyhttp.RouteList) (hidden []*guard) {
+	for i, route := range routes {
+		for k, handler := range route.Handlers {
+			if sub, ok := handler.(*caddyhttp.Subroute); ok {
+				hidden = append(hidden, hiddenGates(server, sub.Routes)...)
+			}
+			if !answersAll(handler) {
+				continue
+			}
+			rest := caddyhttp.RouteList{{Handlers: route.Handlers[k+1:]}}
+			if len(route.MatcherSets) == 0 && route.Group == "" {
+				rest = append(rest, routes[i+1:]...)
+				return append(hidden, gatesOf(server, rest)...)
+			}
+			hidden = append(hidden, gatesOf(server, rest)...)
+			break
+		}
+	}
+	return hidden
+}
+
+// answersAll reports whether a handler answers every request that gets to it.
+func answersAll(handler caddyhttp.MiddlewareHandler) bool {
+	switch h := handler.(type) {
+	case *caddyhttp.StaticResponse, *reverseproxy.Handler:
+		return true
+	case *fileserver.FileServer:
+		return !h.PassThru
+	}
+	return false
 }
