@@ -84,6 +84,32 @@ func TestReferencePresets(t *testing.T) {
 	}
 }
 
+// The table of endpoints names each with its methods. HEAD goes with GET.
+func TestReferenceEndpoints(t *testing.T) {
+	got := map[string][]string{}
+	path := ""
+	for _, row := range readDoc(t, "docs/reference.md").rows("Endpoints") {
+		if name, own := strings.CutPrefix(strings.Trim(row[0], "`"), "/oauth2"); own {
+			path = name
+		} else if row[0] != "" {
+			continue
+		}
+		got[path] = append(got[path], row[1])
+		if row[1] == "GET" {
+			got[path] = append(got[path], "HEAD")
+		}
+	}
+	for path, e := range endpoints {
+		if !slices.Equal(got[path], e.methods) {
+			t.Errorf("%s: got methods %q, want %q", path, got[path], e.methods)
+		}
+		delete(got, path)
+	}
+	for path := range got {
+		t.Errorf("there is no %s", path)
+	}
+}
+
 // Each reason has a row with its status and, for those that something in the
 // code gives, no row is without a reason.
 func TestReasonsDocument(t *testing.T) {
