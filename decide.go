@@ -135,20 +135,28 @@ func checkMatcher(set caddy.ModuleMap) error {
 }
 
 // covers reports whether the request is one of the scope: as the client sent it,
-// as it was rewritten since, or as PHP would divide its path. A path with more
-// than one meaning counts as any path that a matcher asks for.
+// as it was rewritten since, as PHP would divide its path, or with the method that
+// a header puts in place of its own. A path with more than one meaning counts as
+// any path that a matcher asks for.
 func (s *scope) covers(r *request) (bool, error) {
 	if !r.canonical {
 		if s.paths {
 			return true, nil
 		}
-		if ok, err := s.loose.AnyMatchWithError(r.Request); len(s.loose) > 0 && (ok || err != nil) {
-			return ok, err
+		if len(s.loose) > 0 {
+			if ok, err := r.matches(s.loose); ok || err != nil {
+				return ok, err
+			}
 		}
 	}
-	ok, err := s.matchers.AnyMatchWithError(r.Request)
+	return r.matches(s.matchers)
+}
+
+// matches reports whether the request matches, or one that it stands for.
+func (r *request) matches(sets caddyhttp.MatcherSets) (bool, error) {
+	ok, err := sets.AnyMatchWithError(r.Request)
 	for i := 0; i < len(r.asked) && !ok && err == nil; i++ {
-		ok, err = s.matchers.AnyMatchWithError(r.asked[i])
+		ok, err = sets.AnyMatchWithError(r.asked[i])
 	}
 	return ok, err
 }
@@ -159,7 +167,7 @@ type request struct {
 	state     *state
 	original  *url.URL        // as the client sent it
 	canonical bool            // its path has one meaning, see canonical
-	asked     []*http.Request // with the other URLs that this one stands for
+	asked     []*http.Request // with the other URLs and methods that this one stands for
 }
 
 func newRequest(r *http.Request, original *url.URL, s *state) *request {
@@ -169,6 +177,13 @@ func newRequest(r *http.Request, original *url.URL, s *state) *request {
 	}
 	if r.URL.Path != original.Path {
 		req.ask(original)
+	}
+	for _, name := range methodOverrides {
+		if lines := r.Header[name]; len(lines) > 0 {
+			asked := *r
+			asked.Method = strings.ToUpper(lines[0])
+			req.asked = append(req.asked, &asked)
+		}
 	}
 	if script, info, ok := splitScript(original.Path); ok {
 		req.ask(&url.URL{Path: script, RawQuery: original.RawQuery})

@@ -98,6 +98,23 @@ func TestPathsOfNamedMatchers(t *testing.T) {
 	}
 }
 
+// threat 33: a header by which frameworks take one method for another does not lead
+// around what is asked of that method.
+func TestMethodOverridesAndRules(t *testing.T) {
+	s := serve(t, secretIntegration, "@delete method DELETE\n@write {\npath /docs/*\nnot method GET HEAD OPTIONS\n}\n"+
+		"admit {\nrequire @delete groups admins\nrequire @write groups editors\n}\n"+upstream(t))
+	ada := bearer(t, nil)
+	for _, name := range []string{"X-HTTP-Method-Override", "x-http-method", "X-Method-Override"} {
+		s.send("POST", "/", ada, "Content-Length: 0", name+": DELETE").want(t, 403, "rule")
+		s.send("POST", "/", ada, "Content-Length: 0", name+": delete").want(t, 403, "rule")
+		s.send("POST", "/", ada, "Content-Length: 0", name+": PUT").want(t, 200, "")
+		s.get("/docs/x", ada, name+": PUT").want(t, 403, "rule")
+		s.get("/docs;/x", ada, name+": PUT").want(t, 403, "rule")
+		s.get("/docs/x", ada, name+": HEAD").want(t, 200, "")
+	}
+	s.send("POST", "/docs/x", ada, "Content-Length: 0", "X-HTTP-Method-Override: GET").want(t, 403, "rule")
+}
+
 // threat 98: a path that no request has protects nothing.
 func TestPathsThatMatchNothing(t *testing.T) {
 	for _, body := range []string{
