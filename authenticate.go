@@ -1,0 +1,154 @@
+package admit
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/internal/store"
+	"github.com/caddy-admit/admit/jwt"
+)
+
+// authenticate finds out who the request comes from. The decision that it
+// returns has an identity, or a reason for refusing, or neither if the client
+// brought no credential.
+func (c *checker) authenticate(r *request) claims.Decision {
+	if known := &r.state.decision; known.Identity != nil && known.LetsIn() && slices.Contains(c.integrations, r.state.in) {
+		// A gate before this one has checked it and let it in.
+		return c.guardCookie(r.Request, claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential})
+	}
+	r.state.token, r.state.opened, r.state.in = "", nil, nil // of an earlier gate
+	sent := r.sentRequest()
+	found, reason := findCredential(sent, r.state.query, c.places)
+	switch {
+	case reason != "":
+		return claims.Decision{Verdict: claims.Refused, Reason: reason, Credential: found.place.kind()}
+	case found.place == nil:
+		return c.fromBrowser(r, sent)
+	case found.place.Basic:
+		return found.place.signIn(r, found.user, found.password)
+	}
+	return found.place.checkAll(r, found.tokens)
+}
+
+// fromBrowser looks at what browsers send by themselves, in the order of the
+// places: tokens in cookies, and sessions.
+func (c *checker) fromBrowser(r *request, sent *http.Request) claims.Decision {
+	for i := range c.places {
+		p := &c.places[i]
+		if p.Session {
+			if d := p.openSession(r, sent); d.Identity != nil || d.Reason != "" {
+				return c.guardCookie(r.Request, d)
+			}
+		}
+		if p.Cookie == "" {
+			continue
+		}
+		if tokens := p.inCookies(sent); len(tokens) > 0 {
+			return c.guardCookie(r.Request, p.checkAll(r, tokens))
+		}
+	}
+	return claims.Decision{}
+}
+
+// checkAll checks tokens, of which one is enough: several are only there where a
+// neighbour domain may have planted a cookie.
+func (p *place) checkAll(r *request, tokens []string) (first claims.Decision) {
+	for i, token := range tokens {
+		d := p.check(r.Context(), token)
+		d.Credential = or(d.Credential, p.kind())
+		if d.Reason == "" {
+			if d.Credential != "api_key" {
+				r.state.token = token
+			}
+			return d
+		}
+		if i == 0 {
+			first = d
+		}
+	}
+	return first
+}
+
+// guardCookie refuses what a page of another site sends with a cookie.
+func (c *checker) guardCookie(r *http.Request, d claims.Decision) claims.Decision {
+	if d.Reason == "" && (d.Credential == "cookie" || d.Credential == "session") && crossOrigin(r) && !c.origins.trusts(r) {
+		d.Verdict, d.Reason = claims.Refused, claims.CrossOrigin
+	}
+	return d
+}
+
+// check finds the integration that a token belongs to and has it verified there.
+// A token goes to those whose issuer it names; only if there is none, to those
+// that do not look at the issuer. Keys of one never vouch for another.
+func (p *place) check(ctx context.Context, raw string) claims.Decision {
+	if p.apiKeys() || strings.Count(raw, ".") != 2 {
+		if d := p.checkAPIKey(raw); d.Identity != nil || d.Reason != "" {
+			return d
+		}
+	}
+	token, err := jwt.Parse(raw)
+	if err != nil {
+		return refused(err)
+	}
+	candidates := p.integrations
+	if len(candidates) > 1 || candidates[0].verifier == nil {
+		candidates = takers(candidates, token)
+	}
+	first := claims.Decision{Verdict: claims.Refused, Reason: claims.UnknownIssuer}
+	for i, in := range candidates {
+		d := in.verify(ctx, token)
+		if d.Reason == "" {
+			return d
+		}
+		// What one cannot say now weighs more than what another denies.
+		if i == 0 || d.Reason == claims.KeysUnavailable {
+			first = d
+		}
+	}
+	return first
+}
+
+func takers(all []*integration, token *jwt.Token) (some []*integration) {
+	for _, issuers := range []bool{true, false} {
+		for _, in := range all {
+			if in.verifier != nil && in.verifier.HasIssuer() == issuers && in.verifier.Takes(token) {
+				some = append(some, in)
+			}
+		}
+		if len(some) > 0 {
+			return some
+		}
+	}
+	return nil
+}
+
+func (in *integration) verify(ctx context.Context, token *jwt.Token) claims.Decision {
+	d := claims.Decision{Integration: in.name}
+	if err := in.verifier.Verify(ctx, token); err != nil {
+		d = refused(err)
+		d.Integration = in.name
+		return d
+	}
+	if d.Identity = in.mapping.Identify(token.Claims); d.Identity == nil {
+		d.Verdict, d.Reason = claims.Refused, claims.NoIdentity
+	}
+	return d
+}
+
+// refused makes a decision of an error of package jwt. What is no rejection
+// means that the token could not be judged.
+func refused(err error) claims.Decision {
+	d := claims.Decision{Verdict: claims.Refused, Reason: claims.KeysUnavailable}
+	if errors.Is(err, store.ErrUnavailable) {
+		d.Reason = claims.StorageUnavailable
+	}
+	var rejected *jwt.RejectedError
+	if errors.As(err, &rejected) {
+		d.Reason = rejected.Reason
+	}
+	return d
+}
