@@ -19,6 +19,14 @@ const (
 	reloadKeys = time.Minute
 	// reloadUnknown is the least time between two looks for an unknown key.
 	reloadUnknown = time.Second
+	// reloadTimeout bounds how long a request waits for that, reloadPause is the
+	// time between two tries while the storage fails.
+	reloadTimeout = 2 * time.Second
+	reloadPause   = 10 * time.Second
+	// firstTimeout bounds the wait for the first keys. A lock that a dead process
+	// holds becomes free after ten seconds or so, with Caddy's file storage.
+	firstTimeout = 20 * time.Second
+	firstPause   = time.Second
 	// keyOverlap is how long a new key is published before it signs, so that who
 	// keeps a copy of the key set knows it by then.
 	keyOverlap = 10 * time.Minute
@@ -45,7 +53,10 @@ type Signing struct {
 type SigningKeys struct {
 	Signing
 	current atomic.Pointer[signingSet]
-	mu      sync.Mutex // held by the one that asks the storage
+
+	mu        sync.Mutex // held by the one that asks the storage
+	notBefore time.Time  // when the storage may be asked again after it failed
+	failed    error      // why there were no first keys
 }
 
 // signingSet is one version of the keys, oldest first. It is never changed.
@@ -102,33 +113,53 @@ func (s *SigningKeys) Keys(ctx context.Context) (*KeySet, uint64, error) {
 func (s *SigningKeys) Refresh(ctx context.Context, seen uint64) (*KeySet, uint64, error) {
 	set := s.current.Load()
 	if set != nil && set.generation == seen && s.Now().Sub(set.loaded) >= reloadUnknown {
-		s.mu.Lock()
-		if s.current.Load() == set {
-			_, _ = s.read(ctx, set) // the keys at hand are still good
-		}
-		s.mu.Unlock()
+		s.reload(ctx, set)
 	}
 	return s.Keys(ctx)
 }
 
-// load returns the keys: those at hand while they are new, else those of the
-// storage, where one is made if none signs any more.
+// load returns the keys at hand. When they are old the one that comes first asks
+// the storage for newer ones; nobody else waits for it, and it not for long.
 func (s *SigningKeys) load(ctx context.Context) (*signingSet, error) {
-	now := s.Now()
-	if set := s.current.Load(); set != nil && now.Sub(set.loaded) < reloadKeys {
-		return set, nil
+	if set := s.current.Load(); set != nil {
+		if s.Now().Sub(set.loaded) >= reloadKeys {
+			s.reload(ctx, set)
+		}
+		return s.current.Load(), nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	set := s.current.Load()
-	if set != nil && now.Sub(set.loaded) < reloadKeys {
+	if set := s.current.Load(); set != nil {
 		return set, nil
 	}
-	next, err := s.renew(ctx, set)
-	if err != nil && set != nil {
-		return set, nil // the storage may come back; nothing was lost
+	if s.failed != nil && s.Now().Before(s.notBefore) {
+		return nil, s.failed // those who waited need not all try
 	}
-	return next, err
+	ctx, cancel := context.WithTimeout(ctx, firstTimeout)
+	defer cancel()
+	set, err := s.renew(ctx, nil)
+	if s.failed = err; err != nil {
+		s.notBefore = s.Now().Add(firstPause)
+	}
+	return set, err
+}
+
+// reload asks the storage for newer keys than those of set. If it does not
+// answer they stay good: nothing was lost.
+func (s *SigningKeys) reload(ctx context.Context, set *signingSet) {
+	if !s.mu.TryLock() {
+		return
+	}
+	defer s.mu.Unlock()
+	now := s.Now()
+	if s.current.Load() != set || now.Before(s.notBefore) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadTimeout)
+	defer cancel()
+	if _, err := s.renew(ctx, set); err != nil {
+		s.notBefore = now.Add(reloadPause)
+	}
 }
 
 // renew reads the keys and makes a new one if it is time. s.mu is held.

@@ -173,7 +173,7 @@ func TestSigningOutage(t *testing.T) {
 	if _, err := s.Sign(context.Background(), "at+jwt", []byte("{}")); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got error %v, want ErrUnavailable", err)
 	}
-	down = false
+	down, now = false, now.Add(2*time.Second)
 	raw := signAt(t, s)
 	down, now = true, now.Add(2*time.Minute)
 	if err := verifyBy(t, s, raw); err != nil {

@@ -164,6 +164,13 @@ func (fs *Families) End(ctx context.Context, token string) error {
 		return nil
 	}
 	id, number := raw[:familyIDSize], binary.BigEndian.Uint32(raw[familyIDSize:])
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rotateTimeout)
+	defer cancel()
+	unlock, err := fs.store.Lock(ctx, fs.key(id)) // else a rotation under way would put it back
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	f, err := fs.get(ctx, id)
 	if err == nil && hmac.Equal(f.token(id, number), raw) {
 		err = fs.end(ctx, id)
