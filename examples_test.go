@@ -33,7 +33,8 @@ type exampleRow struct {
 }
 
 // examples holds, for each example, what sets its environment and says what is
-// sent to it. TestReadmeQuickstart runs the one that is missing here.
+// sent to it. Those with users of their own are in localExamples, and
+// TestReadmeQuickstart runs the one that is missing here.
 var examples = map[string]func(*testing.T) []exampleRow{
 	"discovery":   discoveryExample,
 	"jwks":        jwksExample,
@@ -51,6 +52,10 @@ func TestExamples(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
+			if visit := localExamples[name]; visit != nil {
+				visit(t, runExample(t, file))
+				return
+			}
 			rowsOf := examples[name]
 			if rowsOf == nil {
 				t.Fatalf("nothing is sent to %s", file)
@@ -225,7 +230,8 @@ func manySitesExample(t *testing.T) []exampleRow {
 }
 
 // runExample loads a Caddyfile whose servers listen on one plain port instead,
-// and whose proxies lead to an application that answers with the headers it saw.
+// behind a proxy that may say https, and whose proxies lead to an application that
+// answers with the headers it saw.
 // It returns the address of that port.
 func runExample(t *testing.T, file string) string {
 	t.Helper()
@@ -239,6 +245,7 @@ func runExample(t *testing.T, file string) string {
 		server := server.(map[string]any)
 		server["listen"] = []string{addr}
 		server["automatic_https"] = map[string]any{"disable": true}
+		server["trusted_proxies"] = map[string]any{"source": "static", "ranges": []string{"127.0.0.1/32"}}
 	}
 	application := newApplication(t)
 	eachObject(config, func(o map[string]any) {
@@ -246,6 +253,7 @@ func runExample(t *testing.T, file string) string {
 			o["dial"] = application
 		}
 	})
+	config["storage"] = map[string]any{"module": "file_system", "root": t.TempDir()}
 	quiet(config)
 	loadTree(t, config)
 	return addr
