@@ -53,6 +53,9 @@ func (b *Bypass) read(e *expander) bypass {
 		if strings.ContainsAny(root, "*?#") || !canonical(&url.URL{Path: path}) {
 			e.fail("bypass %q: expected a path as /status or a subtree as /public/*, with nothing encoded in it", path)
 		}
+		if tree && root == "" && len(b.Methods) == 0 {
+			e.fail("bypass /*: exempts every request; leave the gate out")
+		}
 		if tree {
 			out.trees = append(out.trees, root+"/")
 		}

@@ -116,10 +116,10 @@ func TestBypassCovers(t *testing.T) {
 		{Bypass{Paths: []string{"/public/*"}}, "GET", "/public/", true},
 		{Bypass{Paths: []string{"/public/*"}}, "GET", "/publicx", false},
 		{Bypass{Paths: []string{"/public/*"}}, "GET", "/public/%2e%2e/x", false},
-		{Bypass{Paths: []string{"/*"}}, "GET", "/", true},
-		{Bypass{Paths: []string{"/*"}}, "GET", "/x/y", true},
-		{Bypass{Paths: []string{"/*"}}, "GET", "/x//y", false},
-		{Bypass{Paths: []string{"/*"}}, "OPTIONS", "*", false},
+		{Bypass{Methods: []string{"GET", "OPTIONS"}, Paths: []string{"/*"}}, "GET", "/", true},
+		{Bypass{Methods: []string{"GET", "OPTIONS"}, Paths: []string{"/*"}}, "GET", "/x/y", true},
+		{Bypass{Methods: []string{"GET", "OPTIONS"}, Paths: []string{"/*"}}, "GET", "/x//y", false},
+		{Bypass{Methods: []string{"GET", "OPTIONS"}, Paths: []string{"/*"}}, "OPTIONS", "*", false},
 		{Bypass{Methods: []string{"GET"}, Paths: []string{"/x"}}, "GET", "/x", true},
 		{Bypass{Methods: []string{"GET"}, Paths: []string{"/x"}}, "HEAD", "/x", false},
 		{Bypass{Methods: []string{"GET"}, Paths: []string{"/x"}}, "get", "/x", false},
@@ -137,5 +137,14 @@ func TestBypassCovers(t *testing.T) {
 		if got := canonical(u) && b.covers(tc.method, u.Path); got != tc.want {
 			t.Errorf("bypass %v %v, %s %s: %v, want %v", tc.line.Methods, tc.line.Paths, tc.method, tc.target, got, tc.want)
 		}
+	}
+}
+
+// A line that exempts everything is a gate that is not there.
+func TestBypassOfEverything(t *testing.T) {
+	e := newExpander()
+	(&Bypass{Paths: []string{"/*"}}).read(e)
+	if len(e.errs) != 1 {
+		t.Errorf("got errors %v, want one", e.errs)
 	}
 }

@@ -43,6 +43,9 @@ func (g *guard) serveGrant(w http.ResponseWriter, r *request, serve func(*local.
 	}
 	g.origins.expose(w.Header(), r.Request)
 	o := serve(in.local.endpoint)
+	if o.Grant == "password" {
+		countLogin(in.name, o.Reason)
+	}
 	g.log.Info("token request", zap.String("integration", in.name), zap.String("grant", o.Grant), zap.String("user", o.User), zap.Int("status", o.Status),
 		zap.String("reason", string(o.Reason)), zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
 	return true, nil

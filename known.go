@@ -32,7 +32,10 @@ func (p *place) signIn(r *request, user, password string) claims.Decision {
 	d := claims.Decision{Verdict: claims.Refused, Integration: in.name, Credential: "basic"}
 	subject, err := in.local.signIn(r.Context(), user, password, clientOf(r.Request))
 	if err != nil {
-		d.Reason, d.RetryAfter = signInReason(err)
+		d.Reason, d.RetryAfter, d.Repeated = signInReason(err)
+	}
+	countLogin(in.name, d.Reason)
+	if err != nil {
 		return d
 	}
 	return in.known(d, subject.ID, subject.Claims)
@@ -44,16 +47,19 @@ func clientOf(r *http.Request) string {
 	return ip
 }
 
-// signInReason says why a password was not accepted.
-func signInReason(err error) (claims.Reason, time.Duration) {
+// signInReason says why a password was not accepted, when to try again, and
+// whether the same attack was told of before.
+func signInReason(err error) (reason claims.Reason, retry time.Duration, repeated bool) {
 	var locked *local.LockedError
 	switch {
 	case errors.As(err, &locked):
-		return claims.LockedOut, locked.RetryAfter
+		return claims.LockedOut, locked.RetryAfter, !locked.New
 	case errors.Is(err, local.ErrBadPassword):
-		return claims.BadPassword, 0
+		return claims.BadPassword, 0, false
+	case errors.Is(err, store.ErrUnavailable):
+		return claims.StorageUnavailable, 0, false
 	}
-	return claims.SignInUnavailable, 0
+	return claims.SignInUnavailable, 0, false
 }
 
 // known makes a decision about somebody local, with the claims as they are now.

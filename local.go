@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,6 +34,7 @@ type realm struct {
 	signing  *jwt.SigningKeys
 	endpoint *local.Endpoint // nil without tokens
 	basic    bool
+	closed   sync.Once
 	pooled   string // the key of the limiter in the pool
 }
 
@@ -201,8 +203,7 @@ func subjectOf(u local.User) local.Subject {
 // release gives back what provisionLocal took.
 func (r *realm) release() {
 	if r.users != nil {
-		r.users.Close()
-		r.users = nil
+		r.closed.Do(r.users.Close) // requests under way still read the list
 	}
 	if r.pooled != "" {
 		if _, err := guessPool.Delete(r.pooled); err != nil {

@@ -19,6 +19,9 @@ func (g *guard) logDecision(r *request, d *claims.Decision) {
 	if d.Reason != "" {
 		level, status = zapcore.InfoLevel, answerTo(d).status
 	}
+	if d.Repeated {
+		level = zapcore.DebugLevel // one line an attack is enough
+	}
 	entry := g.log.Check(level, "decision")
 	if entry == nil {
 		return

@@ -20,6 +20,16 @@ var decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Namespace: "admit", Name: "decisions_total", Help: "Decisions of the gates.",
 }, []string{"integration", "verdict", "reason"})
 
+// logins counts attempts to sign in, by page, Basic and token endpoint alike.
+var logins = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Namespace: "admit", Name: "logins_total", Help: "Attempts to sign in.",
+}, []string{"integration", "outcome"})
+
+// countLogin counts an attempt; the outcome is success or the reason.
+func countLogin(integration string, reason claims.Reason) {
+	logins.WithLabelValues(integration, or(string(reason), "success")).Inc()
+}
+
 // keyMetrics describes what is known of fetched keys, at the time it is asked.
 var (
 	fetchesDesc = prometheus.NewDesc("admit_key_fetches_total", "Fetches of key sets.", []string{"integration", "outcome"}, nil)
@@ -43,7 +53,7 @@ func registerMetrics(ctx caddy.Context, keys *keyCollector) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{decisions, keys} {
+	for _, c := range []prometheus.Collector{decisions, logins, keys} {
 		var known prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &known) {
 			return err

@@ -38,6 +38,7 @@ func comesTo(r *http.Request, path string, serves func(*guard) bool) bool {
 	}
 	probe := r.Clone(r.Context())
 	probe.Method, probe.URL, probe.RequestURI = http.MethodGet, &url.URL{Path: path}, path
+	probe.Header = http.Header{} // no client decides what others are told
 	// With variables and placeholders of its own, the walk changes nothing.
 	probe = caddyhttp.PrepareRequest(probe, caddy.NewReplacer(), noAnswer{}, server)
 	found, _ := walk(server, server.Routes, probe, serves)

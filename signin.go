@@ -17,7 +17,6 @@ import (
 
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/page"
-	"github.com/caddy-admit/admit/internal/store"
 	"github.com/caddy-admit/admit/oauth"
 )
 
@@ -108,17 +107,14 @@ func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form 
 		err = in.sessions.Start(r.Context(), w, r.sentRequest(), session)
 	}
 	if err == nil {
-		g.logSignIn(r, in, user, "")
+		g.logSignIn(r, in, user, &claims.Decision{})
 		w.Header().Set("Location", target)
 		w.WriteHeader(http.StatusSeeOther)
 		return nil
 	}
-	reason, retry := signInReason(err)
-	if errors.Is(err, store.ErrUnavailable) {
-		reason = claims.StorageUnavailable
-	}
-	d := claims.Decision{Verdict: claims.Refused, Reason: reason, Integration: in.name}
-	g.logSignIn(r, in, user, reason)
+	reason, retry, repeated := signInReason(err)
+	d := claims.Decision{Verdict: claims.Refused, Reason: reason, Integration: in.name, Repeated: repeated}
+	g.logSignIn(r, in, user, &d)
 	status, problem := answerTo(&d).status, "User name or password is wrong."
 	switch status {
 	case http.StatusUnauthorized: // needs a challenge, and no prompt beside the form
@@ -135,15 +131,20 @@ func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form 
 	return g.look.Write(w, r.Request, status, g.signInPage(in, target, user, problem))
 }
 
-// logSignIn writes one line about an attempt. A name that was only tried may be a
-// password in the wrong field: it is hashed.
-func (g *guard) logSignIn(r *request, in *integration, user string, reason claims.Reason) {
-	name := zap.String("user", user)
-	if reason != "" {
+// logSignIn counts an attempt and writes one line about it, of many in one attack
+// only the first. A name that was only tried may be a password in the wrong field:
+// it is hashed.
+func (g *guard) logSignIn(r *request, in *integration, user string, d *claims.Decision) {
+	countLogin(in.name, d.Reason)
+	level, name := zap.InfoLevel, zap.String("user", user)
+	if d.Reason != "" {
 		sum := sha256.Sum256([]byte(in.name + "\x00" + user))
 		name = zap.String("user_hash", hex.EncodeToString(sum[:8]))
 	}
-	g.log.Info("sign-in", zap.String("integration", in.name), name, zap.String("reason", string(reason)),
+	if d.Repeated {
+		level = zap.DebugLevel
+	}
+	g.log.Log(level, "sign-in", zap.String("integration", in.name), name, zap.String("reason", string(d.Reason)),
 		zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
 }
 

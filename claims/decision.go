@@ -26,6 +26,8 @@ type Decision struct {
 	Reason Reason
 	// RetryAfter is when a client that is locked out may try again.
 	RetryAfter time.Duration
+	// Repeated says that this refusal is one of many that were told of already.
+	Repeated bool
 	// Rule is the rule that decided, where one did.
 	Rule *Rule
 	// Identity is who asked; nil if nobody is known. It is also there when rules
