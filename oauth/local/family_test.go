@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,4 +182,29 @@ func TestRotateOutage(t *testing.T) {
 	}
 	failing = ""
 	rotate(t, fs, token)
+}
+
+// TestSecretTogether: of many who need the secret first, one asks the storage,
+// where a lock may cost each of them a second.
+func TestSecretTogether(t *testing.T) {
+	var locks atomic.Int64
+	shared := &storetest.Memory{Fail: func(operation, _ string) error {
+		if operation == "lock" {
+			locks.Add(1)
+		}
+		return nil
+	}}
+	fs := newFamilies(shared, &familyClock{time.Now()})
+	var wg sync.WaitGroup
+	for range 40 {
+		wg.Go(func() {
+			if _, err := fs.Begin(context.Background(), ada); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := locks.Load(); n != 1 {
+		t.Errorf("%d locks for one secret", n)
+	}
 }
