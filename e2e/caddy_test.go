@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,9 +23,9 @@ import (
 // globals are the global options of every Caddyfile here, as {{.Globals}}.
 const globals = `admin {{.Admin}}
 	default_bind 127.0.0.1
-	auto_https off
+	auto_https {{or .AutoHTTPS "off"}}
 	persist_config off
-	storage file_system {{.Dir}}
+	storage file_system {{or .Storage .Dir}}
 	log {
 		output stderr
 		format json
@@ -33,7 +34,8 @@ const globals = `admin {{.Admin}}
 
 // values fill in the text/template that a Caddyfile is. The harness adds
 // {{.Globals}}, {{.Site}} (http://127.0.0.1:<port>), {{.Port}} and {{.Upstream}}.
-// A value under "env.NAME" goes into Caddy's environment instead.
+// A value under "env.NAME" goes into Caddy's environment instead. Storage is where
+// Caddy keeps things, by default {{.Dir}}; AutoHTTPS is its option of that name.
 type values map[string]string
 
 // caddy is a running Caddy with the plugin.
@@ -105,7 +107,8 @@ func (c *caddy) start(t *testing.T, caddyfile string) error {
 		t.Fatal(err)
 	}
 	var err error
-	c.cmd, c.stdin, err = guarded(caddyBinary, "run", "--adapter", "caddyfile", "--config", file)
+	c.cmd, c.stdin, err = guarded(caddyBinary, "run", "--adapter", "caddyfile", "--config", file,
+		"--pidfile", c.pidfile())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,6 +177,29 @@ func (c *caddy) stop(t *testing.T) {
 	}
 }
 
+// kill ends Caddy as a power cut does: it closes nothing and gives nothing back.
+func (c *caddy) kill(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile(c.pidfile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	process, err := os.FindProcess(pid)
+	if err == nil {
+		err = process.Kill()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.ended
+}
+
+func (c *caddy) pidfile() string { return filepath.Join(c.values["Dir"], "caddy.pid") }
+
 // reload replaces the configuration of the running Caddy.
 func (c *caddy) reload(t *testing.T, caddyfile string, v values) {
 	t.Helper()
@@ -205,7 +231,7 @@ func (c *caddy) render(t *testing.T, caddyfile string) []byte {
 	}
 	c.values["Globals"] = out.String()
 	out.Reset()
-	text, err := template.New("caddyfile").Option("missingkey=error").Parse(caddyfile)
+	text, err := template.New("caddyfile").Funcs(template.FuncMap{"words": strings.Fields}).Option("missingkey=error").Parse(caddyfile)
 	if err == nil {
 		err = text.Execute(&out, c.values)
 	}
