@@ -74,7 +74,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 	}
 	switch {
 	case d.RetryAfter > 0:
-		h.Set("Retry-After", strconv.FormatInt(int64((d.RetryAfter+time.Second-1)/time.Second), 10))
+		h.Set("Retry-After", seconds(d.RetryAfter))
 	case a.status == http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
 	}
@@ -89,12 +89,20 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 	if wantsPage(r.Request) {
 		p := pageFor(d, a.status)
 		p.Reason, p.RequestID = string(d.Reason), requestID(r.Request)
+		if g.login && needsLogin(d) && !g.secure(r) {
+			p.Text = onlyHTTPS
+		}
 		if a.status == http.StatusForbidden && d.Identity != nil {
 			p.User = d.Identity.User()
 		}
 		return g.look.Write(w, r.Request, a.status, p)
 	}
 	return writeProblem(w, r.Request, problem{http.StatusText(a.status), a.status, a.code, string(d.Reason)})
+}
+
+// seconds writes a time as Retry-After does, rounded up.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
 // leaves reports whether a refusal is left to Caddy's error routes.
@@ -150,7 +158,8 @@ func (g *guard) challenge(h http.Header, r *request, d *claims.Decision, a answe
 		}
 		h.Add("WWW-Authenticate", line)
 	}
-	if a.status == http.StatusUnauthorized && g.takesBasic() && !fromScript(r.Request) {
+	// Where there is a login page, the browser's own prompt would be in its way.
+	if a.status == http.StatusUnauthorized && g.takesBasic() && !fromScript(r.Request) && !(g.login && wantsPage(r.Request)) {
 		h.Add("WWW-Authenticate", "Basic realm="+quote(g.realmOf(r.Request))+`, charset="UTF-8"`)
 	}
 }

@@ -49,6 +49,11 @@ func mayRedirect(r *http.Request) bool {
 		return false
 	}
 	dest := r.Header.Get("Sec-Fetch-Dest")
+	return (dest == "" || dest == "document") && !isPrefetch(r)
+}
+
+// isPrefetch reports whether a browser looks ahead, without being asked to.
+func isPrefetch(r *http.Request) bool {
 	purpose := r.Header.Get("Sec-Purpose") + r.Header.Get("Purpose") + r.Header.Get("X-Moz")
-	return (dest == "" || dest == "document") && !strings.Contains(strings.ToLower(purpose), "prefetch")
+	return strings.Contains(strings.ToLower(purpose), "prefetch")
 }

@@ -12,6 +12,8 @@ import (
 // endpoint is one of the gate's own, below the prefix.
 type endpoint struct {
 	methods []string
+	// scripts says that scripts of the gate's origins may use it.
+	scripts bool
 	// offers reports whether the gate has it.
 	offers func(*guard) bool
 	// serve answers. It reports whether it did: a request for an integration that
@@ -25,13 +27,13 @@ var endpoints map[string]endpoint
 
 func init() {
 	endpoints = map[string]endpoint{
-		"/login":      {[]string{"GET", "HEAD", "POST"}, (*guard).canLogIn, (*guard).serveLogin},
-		"/logout":     {[]string{"GET", "HEAD", "POST"}, (*guard).hasSessions, (*guard).serveLogout},
-		"/logged-out": {[]string{"GET", "HEAD"}, (*guard).hasSessions, (*guard).serveLoggedOut},
-		"/userinfo":   {[]string{"GET", "HEAD"}, (*guard).hasSessions, (*guard).serveUserinfo},
-		"/token":      {[]string{"POST"}, (*guard).makesTokens, (*guard).serveToken},
-		"/revoke":     {[]string{"POST"}, (*guard).makesTokens, (*guard).serveRevoke},
-		"/jwks":       {[]string{"GET", "HEAD"}, (*guard).makesTokens, (*guard).serveJWKS},
+		"/login":      {[]string{"GET", "HEAD", "POST"}, false, (*guard).canLogIn, (*guard).serveLogin},
+		"/logout":     {[]string{"GET", "HEAD", "POST"}, false, (*guard).hasSessions, (*guard).serveLogout},
+		"/logged-out": {[]string{"GET", "HEAD"}, false, (*guard).hasSessions, (*guard).serveLoggedOut},
+		"/userinfo":   {[]string{"GET", "HEAD"}, true, (*guard).hasSessions, (*guard).serveUserinfo},
+		"/token":      {[]string{"POST"}, true, (*guard).makesTokens, (*guard).serveToken},
+		"/revoke":     {[]string{"POST"}, true, (*guard).makesTokens, (*guard).serveRevoke},
+		"/jwks":       {[]string{"GET", "HEAD"}, false, (*guard).makesTokens, (*guard).serveJWKS},
 	}
 }
 
@@ -56,6 +58,14 @@ func (g *guard) serveEndpoint(w http.ResponseWriter, r *request) (served bool, e
 
 func (g *guard) serveOwn(w http.ResponseWriter, r *request, e endpoint) (served bool, err error) {
 	w.Header().Set("Cache-Control", "no-store")
+	if e.scripts && g.origins.preflight(r.Request) {
+		g.origins.expose(w.Header(), r.Request)
+		w.Header().Set("Access-Control-Allow-Methods", strings.Join(e.methods, ", "))
+		w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, "+apiKeyHeader)
+		w.WriteHeader(http.StatusNoContent)
+		g.logEndpoint(r, http.StatusNoContent)
+		return true, nil
+	}
 	if !slices.Contains(e.methods, r.Method) {
 		w.Header().Set("Allow", strings.Join(e.methods, ", "))
 		w.WriteHeader(http.StatusMethodNotAllowed)

@@ -36,7 +36,8 @@ type guard struct {
 	own       *integration // one written in the gate's block
 	log       *zap.Logger
 
-	reached      sync.Map // what is known to be reachable, see reachable
+	insecure     sync.Once // has been logged
+	reached      sync.Map  // what is known to be reachable, see reachable
 	reachedCount atomic.Int32
 }
 
@@ -74,7 +75,7 @@ func (h *Handler) provisionAnswers(e *expander, g *guard) {
 		if !ok {
 			e.fail("public_url %q: expected scheme and host as https://app.example.com", h.PublicURL)
 		}
-		g.publicURL = origin
+		g.publicURL, g.origins.site = origin, origin
 	}
 }
 

@@ -42,11 +42,19 @@ func (g *guard) serveGrant(w http.ResponseWriter, r *request, serve func(*local.
 		return false, nil
 	}
 	g.origins.expose(w.Header(), r.Request)
+	if _, listed := g.origins.of(r.Request); crossOrigin(r.Request) && !listed && !g.origins.fromSite(r.Request) {
+		// No cookie counts here, but a page could guess from its visitors' addresses.
+		return true, writeProblem(w, r.Request, problem{http.StatusText(forbidden.status), forbidden.status, forbidden.code, string(claims.CrossOrigin)})
+	}
 	o := serve(in.local.endpoint)
 	if o.Grant == "password" {
 		countLogin(in.name, o.Reason)
 	}
-	g.log.Info("token request", zap.String("integration", in.name), zap.String("grant", o.Grant), zap.String("user", o.User), zap.Int("status", o.Status),
+	entry := g.log.Check(levelOf(o.Repeated), "token request")
+	if entry == nil {
+		return true, nil
+	}
+	entry.Write(zap.String("integration", in.name), zap.String("grant", o.Grant), zap.String("user", o.User), zap.Int("status", o.Status),
 		zap.String("reason", string(o.Reason)), zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
 	return true, nil
 }

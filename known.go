@@ -3,7 +3,6 @@ package admit
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -32,7 +31,7 @@ func (p *place) signIn(r *request, user, password string) claims.Decision {
 	d := claims.Decision{Verdict: claims.Refused, Integration: in.name, Credential: "basic"}
 	subject, err := in.local.signIn(r.Context(), user, password, clientOf(r.Request))
 	if err != nil {
-		d.Reason, d.RetryAfter, d.Repeated = signInReason(err)
+		d = notSignedIn(d, err)
 	}
 	countLogin(in.name, d.Reason)
 	if err != nil {
@@ -47,19 +46,18 @@ func clientOf(r *http.Request) string {
 	return ip
 }
 
-// signInReason says why a password was not accepted, when to try again, and
-// whether the same attack was told of before.
-func signInReason(err error) (reason claims.Reason, retry time.Duration, repeated bool) {
+// notSignedIn says in a decision why somebody could not sign in.
+func notSignedIn(d claims.Decision, err error) claims.Decision {
 	var locked *local.LockedError
-	switch {
+	switch d.Verdict, d.Reason = claims.Refused, claims.SignInUnavailable; {
 	case errors.As(err, &locked):
-		return claims.LockedOut, locked.RetryAfter, !locked.New
+		d.Reason, d.RetryAfter, d.Repeated = claims.LockedOut, locked.RetryAfter, !locked.New
 	case errors.Is(err, local.ErrBadPassword):
-		return claims.BadPassword, 0, false
+		d.Reason = claims.BadPassword
 	case errors.Is(err, store.ErrUnavailable):
-		return claims.StorageUnavailable, 0, false
+		d.Reason = claims.StorageUnavailable
 	}
-	return claims.SignInUnavailable, 0, false
+	return d
 }
 
 // known makes a decision about somebody local, with the claims as they are now.

@@ -17,10 +17,7 @@ import (
 func (g *guard) logDecision(r *request, d *claims.Decision) {
 	level, status := zapcore.DebugLevel, 0
 	if d.Reason != "" {
-		level, status = zapcore.InfoLevel, answerTo(d).status
-	}
-	if d.Repeated {
-		level = zapcore.DebugLevel // one line an attack is enough
+		level, status = levelOf(d.Repeated), answerTo(d).status
 	}
 	entry := g.log.Check(level, "decision")
 	if entry == nil {
@@ -48,6 +45,15 @@ func (g *guard) logDecision(r *request, d *claims.Decision) {
 		zap.String("path", originalURL(r.Request).Path),
 		zap.String("request_id", requestID(r.Request)),
 	)
+}
+
+// levelOf is the level of a refusal. Of an attack that goes on after it was locked
+// out one line is enough.
+func levelOf(repeated bool) zapcore.Level {
+	if repeated {
+		return zapcore.DebugLevel
+	}
+	return zapcore.InfoLevel
 }
 
 // requestID returns the id that {http.request.uuid} shows.

@@ -14,6 +14,7 @@ import (
 type origins struct {
 	all    bool
 	listed []string // serialized: scheme, host in lower case, port if not the standard one
+	site   string   // the site's own, where it is configured
 }
 
 func readOrigins(e *expander, values []string) (o origins) {
@@ -61,7 +62,14 @@ func (o *origins) of(r *http.Request) (origin string, ok bool) {
 // with what the browser adds by itself. That takes an origin that is named.
 func (o *origins) trusts(r *http.Request) bool {
 	_, ok := o.of(r)
-	return ok && !o.all
+	return ok && !o.all || o.fromSite(r)
+}
+
+// fromSite reports whether the request comes from the site itself by its public
+// URL: a proxy before Caddy may have changed Host.
+func (o *origins) fromSite(r *http.Request) bool {
+	lines := r.Header["Origin"]
+	return len(lines) == 1 && lines[0] == o.site
 }
 
 // preflight reports whether the request is a real preflight of one of the

@@ -43,6 +43,8 @@ func pageFor(d *claims.Decision, status int) page.Page {
 			return page.Page{Heading: "Sent from another site", Text: "This request was sent by a page of another site, and such pages may not change anything here."}
 		}
 		return page.Page{Heading: "No access", Text: "You are known here, but you may not open this page. Ask whoever runs this site if you should."}
+	case http.StatusTooManyRequests:
+		return page.Page{Heading: "Too many attempts", Text: "Signing in has failed too often. Wait a moment and try again."}
 	case http.StatusServiceUnavailable:
 		return page.Page{Heading: "Not available right now", Text: "The service that says who you are does not answer. Try again in a moment."}
 	}

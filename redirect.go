@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
@@ -18,11 +19,16 @@ import (
 // sendToLogin sends a browser that nobody knows to log in and back here. It
 // reports whether it answered.
 func (g *guard) sendToLogin(w http.ResponseWriter, r *request, d *claims.Decision) (sent bool, err error) {
-	if !g.login || !g.canLogIn() || !mayRedirect(r.Request) || !needsLogin(d) || !g.secure(r) {
+	if !g.login || !mayRedirect(r.Request) || !needsLogin(d) {
+		return false, nil
+	}
+	if !g.secure(r) {
+		g.warnInsecure(r)
 		return false, nil
 	}
 	path := g.prefix + "/login"
-	if !g.reachable(r.Request, path, func(other *guard) bool { return other == g }) {
+	first, reached := g.answersLogin(r, path)
+	if !reached {
 		g.log.Error("no gate answers at the login page: this one stands in a block that does not include it; write \"endpoints\" with a path inside the block",
 			zap.String("host", r.Host), zap.String("path", path))
 		return true, caddyhttp.Error(http.StatusInternalServerError, errors.New("admit: login page not reachable"))
@@ -31,9 +37,39 @@ func (g *guard) sendToLogin(w http.ResponseWriter, r *request, d *claims.Decisio
 	if len(target) > oauth.MaxReturn {
 		target = "/"
 	}
-	w.Header().Set("Location", path+"?"+url.Values{"return_to": {target}}.Encode())
+	query := url.Values{"return_to": {target}}
+	if !first {
+		for _, in := range g.logins {
+			query.Add("integration", in.name)
+		}
+	}
+	w.Header().Set("Location", path+"?"+query.Encode())
 	w.WriteHeader(http.StatusFound)
 	return true, nil
+}
+
+// answersLogin reports whether a gate where one can log in as for this one is
+// reached at the login page, and whether this gate is the first one there: else
+// another would answer a request that names no integration.
+func (g *guard) answersLogin(r *request, path string) (first, reached bool) {
+	var one *guard
+	reached = comesTo(r.Request, path, func(other *guard) bool {
+		if other.prefix != g.prefix || !other.canLogIn() {
+			return false
+		}
+		one = cmp.Or(one, other)
+		return slices.ContainsFunc(other.logins, func(in *integration) bool { return slices.Contains(g.logins, in) })
+	})
+	return one == g, reached
+}
+
+const onlyHTTPS = "Signing in needs a secure connection. Open this page with https."
+
+// warnInsecure says once why nobody can log in.
+func (g *guard) warnInsecure(r *request) {
+	g.insecure.Do(func() {
+		g.log.Error("nobody can log in over plain http: use https, or public_url behind a proxy that does", zap.String("host", r.Host))
+	})
 }
 
 // needsLogin reports whether logging in would help: there is no credential, or a

@@ -1,6 +1,9 @@
 package admit
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,9 +12,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -26,18 +28,18 @@ const maxForm = 64 << 10
 // canLogIn reports whether browsers can log in at this gate.
 func (g *guard) canLogIn() bool { return len(g.logins) > 0 }
 
-// loginOf returns the integration that a request names, or the only one there is;
-// nil if it is for another gate or has to be chosen.
-func (g *guard) loginOf(name string) *integration {
-	if name == "" && len(g.logins) == 1 {
-		return g.logins[0]
+// loginsOf returns the integrations to log in with that a request names, all of
+// them if it names none; nothing if it is for another gate.
+func (g *guard) loginsOf(names []string) (some []*integration) {
+	if strings.Join(names, "") == "" {
+		return g.logins
 	}
 	for _, in := range g.logins {
-		if in.name == name {
-			return in
+		if slices.Contains(names, in.name) {
+			some = append(some, in)
 		}
 	}
-	return nil
+	return some
 }
 
 // serveLogin shows the sign-in form, or the integrations to choose from, and takes
@@ -45,33 +47,41 @@ func (g *guard) loginOf(name string) *integration {
 func (g *guard) serveLogin(w http.ResponseWriter, r *request) (served bool, err error) {
 	form := r.original.Query()
 	if r.Method == http.MethodPost {
+		// Pages of other sites would sign somebody in as somebody else.
+		if crossOrigin(r.Request) && !g.origins.fromSite(r.Request) {
+			return true, g.refuseSignIn(w, r, claims.CrossOrigin)
+		}
 		if form, err = readSignIn(w, r); err != nil {
-			return true, g.look.Write(w, r.Request, http.StatusBadRequest, page.Page{Heading: "This form cannot be read", Text: "Go back and try again.",
-				Reason: string(claims.MalformedCredential), RequestID: requestID(r.Request)})
+			return true, g.refuseSignIn(w, r, claims.MalformedCredential)
 		}
 	}
-	name := form.Get("integration")
-	in, target := g.loginOf(name), g.returnPath(form.Get("return_to"))
+	logins, target := g.loginsOf(form["integration"]), g.returnPath(r, form.Get("return_to"))
 	switch {
-	case in == nil && name != "":
+	case len(logins) == 0:
 		return false, nil
 	case !g.secure(r):
-		g.log.Error("nobody can log in over plain http: use https, or public_url behind a proxy that does", zap.String("host", r.Host))
-		return true, g.look.Write(w, r.Request, http.StatusBadRequest, page.Page{Heading: "Only over https", Text: "Signing in needs a secure connection. Open this page with https."})
-	case in == nil:
-		return true, g.look.Write(w, r.Request, http.StatusOK, g.choose(target))
+		g.warnInsecure(r)
+		return true, g.look.Write(w, r.Request, http.StatusBadRequest, page.Page{Heading: "Only over https", Text: onlyHTTPS})
+	case len(logins) > 1:
+		return true, g.look.Write(w, r.Request, http.StatusOK, g.choose(logins, target))
 	case r.Method == http.MethodPost:
-		return true, g.signIn(w, r, in, form, target)
+		return true, g.signIn(w, r, logins[0], form, target)
 	}
-	return true, g.look.Write(w, r.Request, http.StatusOK, g.signInPage(in, target, "", ""))
+	return true, g.look.Write(w, r.Request, http.StatusOK, g.signInPage(logins[0], target, "", ""))
 }
 
-// readSignIn reads a form that was sent by a page of this site. Pages of others
-// would sign somebody in as somebody else.
+// refuseSignIn answers a form that is not looked at.
+func (g *guard) refuseSignIn(w http.ResponseWriter, r *request, reason claims.Reason) error {
+	d := claims.Decision{Verdict: claims.Refused, Reason: reason}
+	status := answerTo(&d).status
+	p := pageFor(&d, status)
+	p.Reason, p.RequestID = string(reason), requestID(r.Request)
+	return g.look.Write(w, r.Request, status, p)
+}
+
+// readSignIn reads a form. The body stays there for the next gate, if the form is
+// for that one.
 func readSignIn(w http.ResponseWriter, r *request) (url.Values, error) {
-	if crossOrigin(r.Request) {
-		return nil, errors.New("sent from another site")
-	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, errors.New("not a form")
@@ -80,12 +90,13 @@ func readSignIn(w http.ResponseWriter, r *request) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	return url.ParseQuery(string(body))
 }
 
-func (g *guard) choose(target string) page.Page {
+func (g *guard) choose(logins []*integration, target string) page.Page {
 	p := page.Page{Heading: "Sign in", Text: "Choose how."}
-	for _, in := range g.logins {
+	for _, in := range logins {
 		query := url.Values{"integration": {in.name}, "return_to": {target}}
 		p.Links = append(p.Links, page.Link{Path: g.prefix + "/login?" + query.Encode(), Text: in.name})
 	}
@@ -107,14 +118,13 @@ func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form 
 		err = in.sessions.Start(r.Context(), w, r.sentRequest(), session)
 	}
 	if err == nil {
-		g.logSignIn(r, in, user, &claims.Decision{})
+		g.logSignIn(r, user, &claims.Decision{Verdict: claims.Allowed, Integration: in.name})
 		w.Header().Set("Location", target)
 		w.WriteHeader(http.StatusSeeOther)
 		return nil
 	}
-	reason, retry, repeated := signInReason(err)
-	d := claims.Decision{Verdict: claims.Refused, Reason: reason, Integration: in.name, Repeated: repeated}
-	g.logSignIn(r, in, user, &d)
+	d := notSignedIn(claims.Decision{Integration: in.name}, err)
+	g.logSignIn(r, user, &d)
 	status, problem := answerTo(&d).status, "User name or password is wrong."
 	switch status {
 	case http.StatusUnauthorized: // needs a challenge, and no prompt beside the form
@@ -122,8 +132,8 @@ func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form 
 			w.Header().Add("WWW-Authenticate", scheme+" realm="+quote(g.realmOf(r.Request)))
 		}
 	case http.StatusTooManyRequests:
-		problem = "Too many attempts. Try again in " + retry.Round(time.Second).String() + "."
-		w.Header().Set("Retry-After", strconv.FormatInt(int64((retry+time.Second-1)/time.Second), 10))
+		problem = "Too many attempts. Try again in " + seconds(d.RetryAfter) + " seconds."
+		w.Header().Set("Retry-After", seconds(d.RetryAfter))
 	case http.StatusServiceUnavailable:
 		problem = "Nobody can sign in right now. Try again in a moment."
 		w.Header().Set("Retry-After", retryAfter)
@@ -131,29 +141,42 @@ func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form 
 	return g.look.Write(w, r.Request, status, g.signInPage(in, target, user, problem))
 }
 
-// logSignIn counts an attempt and writes one line about it, of many in one attack
-// only the first. A name that was only tried may be a password in the wrong field:
-// it is hashed.
-func (g *guard) logSignIn(r *request, in *integration, user string, d *claims.Decision) {
-	countLogin(in.name, d.Reason)
-	level, name := zap.InfoLevel, zap.String("user", user)
+// logSignIn counts an attempt and writes a line about it. A name that was only tried may be a
+// password in the wrong field: it is hashed, under a key that nobody knows.
+func (g *guard) logSignIn(r *request, user string, d *claims.Decision) {
+	countLogin(d.Integration, d.Reason)
+	name := zap.String("user", user)
 	if d.Reason != "" {
-		sum := sha256.Sum256([]byte(in.name + "\x00" + user))
-		name = zap.String("user_hash", hex.EncodeToString(sum[:8]))
+		mac := hmac.New(sha256.New, attemptKey)
+		mac.Write([]byte(d.Integration + "\x00" + user))
+		name = zap.String("user_hash", hex.EncodeToString(mac.Sum(nil)[:8]))
 	}
-	if d.Repeated {
-		level = zap.DebugLevel
+	if entry := g.log.Check(levelOf(d.Repeated), "sign-in"); entry != nil {
+		entry.Write(zap.String("integration", d.Integration), name, zap.String("reason", string(d.Reason)),
+			zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
 	}
-	g.log.Log(level, "sign-in", zap.String("integration", in.name), name, zap.String("reason", string(d.Reason)),
-		zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
 }
 
+// attemptKey is for the names in the log, new with each process.
+var attemptKey = func() []byte {
+	key := make([]byte, sha256.Size)
+	rand.Read(key) // never fails (crypto/rand)
+	return key
+}()
+
 // returnPath returns where to go after signing in or out: a path of this site
-// that is none of the gate's own pages, else the start page.
-func (g *guard) returnPath(target string) string {
+// that is none of the gates' own pages, else the start page.
+func (g *guard) returnPath(r *request, target string) string {
 	path, err := oauth.ReturnPath(target)
-	if err != nil || strings.HasPrefix(path, g.prefix+"/") {
+	if err != nil {
+		return "/"
+	}
+	u, err := url.Parse(path)
+	if err != nil || isOwn(g, u.Path) || comesTo(r.Request, u.Path, func(other *guard) bool { return isOwn(other, u.Path) }) {
 		return "/"
 	}
 	return path
 }
+
+// isOwn reports whether a path lies where the gate has its own pages.
+func isOwn(g *guard, path string) bool { return strings.HasPrefix(path, g.prefix+"/") }

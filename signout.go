@@ -39,18 +39,16 @@ func (g *guard) hasSessions() bool {
 func (g *guard) serveLogout(w http.ResponseWriter, r *request) (served bool, err error) {
 	target := ""
 	if given := r.original.Query().Get("return_to"); given != "" {
-		target = g.returnPath(given)
+		target = g.returnPath(r, given)
+	}
+	if !g.asksToLogOut(r) {
+		return true, g.confirmLogout(w, r, target)
 	}
 	if r.Method == http.MethodPost {
-		form, err := readSignIn(w, r)
-		if err != nil {
-			return true, g.confirmLogout(w, r, target)
+		// A script may send no form at all.
+		if form, err := readSignIn(w, r); err == nil && form.Get("return_to") != "" {
+			target = g.returnPath(r, form.Get("return_to"))
 		}
-		if given := form.Get("return_to"); given != "" {
-			target = g.returnPath(given)
-		}
-	} else if !sameOrigin(r.Request) {
-		return true, g.confirmLogout(w, r, target)
 	}
 	failed := false
 	for _, gate := range g.onHost(r) {
@@ -87,11 +85,14 @@ func (g *guard) endSession(w http.ResponseWriter, r *request, in *integration) e
 	return in.sessions.End(r.Context(), w, r.sentRequest(), session)
 }
 
-// sameOrigin reports whether a page of this site asks for a navigation, or
-// somebody who typed the address.
-func sameOrigin(r *http.Request) bool {
+// asksToLogOut reports whether a page of this site, or somebody who typed the
+// address, wants to log out now: no other site, and no browser that looks ahead.
+func (g *guard) asksToLogOut(r *request) bool {
+	if r.Method == http.MethodPost {
+		return !crossOrigin(r.Request) || g.origins.fromSite(r.Request)
+	}
 	site := r.Header.Get("Sec-Fetch-Site")
-	return (site == "same-origin" || site == "none") && r.Header.Get("Sec-Fetch-Mode") == "navigate"
+	return (site == "same-origin" || site == "none") && r.Header.Get("Sec-Fetch-Mode") == "navigate" && !isPrefetch(r.Request)
 }
 
 func (g *guard) confirmLogout(w http.ResponseWriter, r *request, target string) error {
@@ -121,6 +122,11 @@ func (g *guard) serveUserinfo(w http.ResponseWriter, r *request) (served bool, e
 		a := answerTo(&d)
 		g.origins.expose(w.Header(), r.Request)
 		g.challenge(w.Header(), r, &d, a)
+		if a.status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", retryAfter)
+		} else if d.RetryAfter > 0 {
+			w.Header().Set("Retry-After", seconds(d.RetryAfter))
+		}
 		return true, writeProblem(w, r.Request, problem{http.StatusText(a.status), a.status, a.code, string(d.Reason)})
 	}
 	info := struct {

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -43,6 +44,8 @@ type Outcome struct {
 	User   string
 	Status int
 	Reason claims.Reason
+	// Repeated says that the client was locked out before, and that this is logged.
+	Repeated bool
 }
 
 // refusal is an error answer of RFC 6749 section 5.2.
@@ -51,20 +54,25 @@ type refusal struct {
 	code   string
 	reason claims.Reason
 	retry  time.Duration
+
+	repeated bool
 }
 
 var (
-	badForm      = &refusal{http.StatusBadRequest, "invalid_request", claims.MalformedCredential, 0}
-	badType      = &refusal{http.StatusUnsupportedMediaType, "invalid_request", claims.MalformedCredential, 0}
-	badGrantType = &refusal{http.StatusBadRequest, "unsupported_grant_type", claims.MalformedCredential, 0}
-	badGrant     = &refusal{http.StatusBadRequest, "invalid_grant", claims.BadPassword, 0}
-	badRefresh   = &refusal{http.StatusBadRequest, "invalid_grant", claims.Revoked, 0}
-	outage       = &refusal{http.StatusServiceUnavailable, "temporarily_unavailable", claims.StorageUnavailable, 10 * time.Second}
-	failure      = &refusal{http.StatusInternalServerError, "server_error", "", 0}
+	badForm      = &refusal{http.StatusBadRequest, "invalid_request", claims.MalformedCredential, 0, false}
+	badType      = &refusal{http.StatusUnsupportedMediaType, "invalid_request", claims.MalformedCredential, 0, false}
+	badGrantType = &refusal{http.StatusBadRequest, "unsupported_grant_type", claims.MalformedCredential, 0, false}
+	badGrant     = &refusal{http.StatusBadRequest, "invalid_grant", claims.BadPassword, 0, false}
+	badRefresh   = &refusal{http.StatusBadRequest, "invalid_grant", claims.Revoked, 0, false}
+	outage       = &refusal{http.StatusServiceUnavailable, "temporarily_unavailable", claims.StorageUnavailable, 10 * time.Second, false}
+	failure      = &refusal{http.StatusInternalServerError, "server_error", "", 0, false}
 )
 
 // grant is what a token request asks for.
 type grant struct{ kind, user, password, refresh string }
+
+// parameters are those that are read; others are ignored (RFC 6749 section 3.2).
+var parameters = []string{"grant_type", "username", "password", "refresh_token", "token"}
 
 // answered is the successful answer of RFC 6749 section 5.1.
 type answered struct {
@@ -91,6 +99,8 @@ func (e *Endpoint) Token(w http.ResponseWriter, r *http.Request, client string) 
 		s, next, refused = e.password(r.Context(), g, client)
 	case "refresh_token":
 		s, next, refused = e.refresh(r.Context(), g)
+	case "":
+		refused = badForm
 	default:
 		o.Grant, refused = "", badGrantType
 	}
@@ -164,7 +174,7 @@ func refusalOf(err error) *refusal {
 	var locked *LockedError
 	switch {
 	case errors.As(err, &locked):
-		return &refusal{http.StatusTooManyRequests, "slow_down", claims.LockedOut, locked.RetryAfter}
+		return &refusal{http.StatusTooManyRequests, "slow_down", claims.LockedOut, locked.RetryAfter, !locked.New}
 	case errors.Is(err, ErrBadPassword):
 		return badGrant
 	case errors.Is(err, ErrInvalidGrant):
@@ -215,11 +225,11 @@ func readJSON(body []byte) (url.Values, *refusal) {
 	}
 	form := url.Values{}
 	for name, value := range members {
-		text, ok := value.(string)
-		if !ok {
+		if text, ok := value.(string); ok {
+			form.Set(name, text)
+		} else if slices.Contains(parameters, name) {
 			return nil, badForm
 		}
-		form.Set(name, text)
 	}
 	return form, nil
 }
@@ -244,6 +254,6 @@ func refuse(w http.ResponseWriter, o Outcome, r *refusal) Outcome {
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
 	write(w, r.status, map[string]string{"error": r.code})
-	o.Status, o.Reason = r.status, r.reason
+	o.Status, o.Reason, o.Repeated = r.status, r.reason, r.repeated
 	return o
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddy-admit/admit/claims"
@@ -42,7 +43,9 @@ func (t *Tokens) Make(ctx context.Context, user string, own *claims.Set) (string
 		}
 	}
 	for name, value := range kept {
-		members[name] = value
+		if !slices.Contains(ReservedClaims, name) {
+			members[name] = value
+		}
 	}
 	members["iss"], members["sub"], members["jti"] = t.Issuer, user, base64.RawURLEncoding.EncodeToString(id)
 	members["iat"], members["exp"] = now.Unix(), now.Add(t.Access).Unix()
