@@ -57,6 +57,7 @@ func (g *guard) serveEndpoint(w http.ResponseWriter, r *request) (served bool, e
 }
 
 func (g *guard) serveOwn(w http.ResponseWriter, r *request, e endpoint) (served bool, err error) {
+	cache := w.Header()["Cache-Control"]
 	w.Header().Set("Cache-Control", "no-store")
 	if e.scripts && g.origins.preflight(r.Request) {
 		g.origins.expose(w.Header(), r.Request)
@@ -75,6 +76,8 @@ func (g *guard) serveOwn(w http.ResponseWriter, r *request, e endpoint) (served 
 	seen := caddyhttp.NewResponseRecorder(w, nil, nil)
 	if served, err = e.serve(g, seen, r); served {
 		g.logEndpoint(r, seen.Status())
+	} else if w.Header()["Cache-Control"] = cache; cache == nil {
+		w.Header().Del("Cache-Control")
 	}
 	return served, err
 }
