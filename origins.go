@@ -69,7 +69,7 @@ func (o *origins) trusts(r *http.Request) bool {
 // URL: a proxy before Caddy may have changed Host.
 func (o *origins) fromSite(r *http.Request) bool {
 	lines := r.Header["Origin"]
-	return len(lines) == 1 && lines[0] == o.site
+	return o.site != "" && len(lines) == 1 && lines[0] == o.site
 }
 
 // preflight reports whether the request is a real preflight of one of the
