@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 
 	"github.com/caddy-admit/admit/claims"
 )
@@ -48,14 +50,7 @@ func anyRuns(routes caddyhttp.RouteList, r *http.Request) (runs, ended bool) {
 			groups = append(groups, route.Group)
 		}
 		for _, handler := range route.Handlers {
-			sub, ok := handler.(*caddyhttp.Subroute)
-			if !ok {
-				if answers(handler) {
-					return true, true
-				}
-				continue // one that sets a header or a variable leaves the page empty
-			}
-			if runs, ended = anyRuns(sub.Routes, r); runs || ended {
+			if runs, ended = runsHandler(handler, r); runs || ended {
 				return runs, ended
 			}
 		}
@@ -64,4 +59,19 @@ func anyRuns(routes caddyhttp.RouteList, r *http.Request) (runs, ended bool) {
 		}
 	}
 	return false, false
+}
+
+// runsHandler is anyRuns for one handler. One that sets a header or a variable
+// leaves the page empty.
+func runsHandler(handler caddyhttp.MiddlewareHandler, r *http.Request) (runs, ended bool) {
+	switch h := handler.(type) {
+	case *caddyhttp.Subroute:
+		return anyRuns(h.Routes, r)
+	case *rewrite.Rewrite:
+		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+			h.Rewrite(r, repl)
+		}
+		return false, false
+	}
+	return answers(handler), answers(handler)
 }

@@ -74,8 +74,10 @@ func (g *guard) serveJWKS(w http.ResponseWriter, r *request) (served bool, err e
 		keys, err := in.local.signing.PublicKeys(ctx)
 		if err != nil {
 			w.Header().Set("Retry-After", retryAfter)
-			return true, writeProblem(w, r.Request, problem{http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable,
-				unavailable.code, string(claims.StorageUnavailable)})
+			return true, writeProblem(w, r.Request, problem{
+				http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable,
+				unavailable.code, string(claims.StorageUnavailable),
+			})
 		}
 		all.Keys = append(all.Keys, keys...)
 	}

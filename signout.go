@@ -61,8 +61,10 @@ func (g *guard) serveLogout(w http.ResponseWriter, r *request) (served bool, err
 	switch {
 	case failed:
 		w.Header().Set("Retry-After", retryAfter)
-		return true, g.look.Write(w, r.Request, http.StatusServiceUnavailable, page.Page{Heading: "Signed out here only",
-			Text: "This browser is signed out, but that could not be noted everywhere. Try again in a moment.", Reason: string(claims.StorageUnavailable), RequestID: requestID(r.Request)})
+		return true, g.look.Write(w, r.Request, http.StatusServiceUnavailable, page.Page{
+			Heading: "Signed out here only",
+			Text:    "This browser is signed out, but that could not be noted everywhere. Try again in a moment.", Reason: string(claims.StorageUnavailable), RequestID: requestID(r.Request),
+		})
 	case target != "":
 		w.Header().Set("Location", target)
 		w.WriteHeader(http.StatusSeeOther)
@@ -96,15 +98,19 @@ func (g *guard) asksToLogOut(r *request) bool {
 }
 
 func (g *guard) confirmLogout(w http.ResponseWriter, r *request, target string) error {
-	return g.look.Write(w, r.Request, http.StatusOK, page.Page{Heading: "Sign out?",
-		Confirm: &page.Confirm{Action: g.prefix + "/logout", ReturnTo: target, Button: "Sign out"}})
+	return g.look.Write(w, r.Request, http.StatusOK, page.Page{
+		Heading: "Sign out?",
+		Confirm: &page.Confirm{Action: g.prefix + "/logout", ReturnTo: target, Button: "Sign out"},
+	})
 }
 
 // serveLoggedOut says that it is done.
 func (g *guard) serveLoggedOut(w http.ResponseWriter, r *request) (served bool, err error) {
-	return true, g.look.Write(w, r.Request, http.StatusOK, page.Page{Heading: "Signed out",
-		Text:  "You are signed out of this site.",
-		Links: []page.Link{{Path: g.prefix + "/login", Text: "Sign in again"}}})
+	return true, g.look.Write(w, r.Request, http.StatusOK, page.Page{
+		Heading: "Signed out",
+		Text:    "You are signed out of this site.",
+		Links:   []page.Link{{Path: g.prefix + "/login", Text: "Sign in again"}},
+	})
 }
 
 // serveUserinfo tells a client who it is known as. It holds no token.

@@ -63,7 +63,8 @@ func TestSocketAuthorization(t *testing.T) {
 			way.authorized = true
 			if seen != "GET /public/x" && seen != "GET /unmatched" && !way.stripped {
 				method, _, _ := strings.Cut(seen, " ")
-				seen, way.identified = method+" /error/400", false
+				way.seen, way.identified = "/error/400", false
+				seen = method + " " + way.seen
 			}
 			raw := strings.ReplaceAll(strings.Join(lines, "\n"), "Authorization", "authoriZATION")
 			c.raw(t, sent+" HTTP/1.1\nHost: gate\n"+way.headers+raw+"\n\n")
@@ -96,6 +97,10 @@ func TestSocketTrailers(t *testing.T) {
 						headers += credential + "\n"
 					}
 					c.raw(t, sent+" HTTP/1.1\nHost: gate\n"+headers+body)
+					if way.refused() && strings.Contains(strings.ToLower(body), "trailer: ") {
+						w.none(t) // refused directly: an error route would pass the trailers on
+						continue
+					}
 					want := "3\nabc\n0\n\n"
 					if way.stripped {
 						want = "" // a preflight has no body

@@ -102,11 +102,15 @@ func (w way) methodAndPath(method string) (sent, seen string) {
 	return method + " " + path, method + " " + or(w.seen, path)
 }
 
+// refused reports whether the gate leaves the request to the error application,
+// which gets no credential.
+func (w way) refused() bool { return strings.HasPrefix(w.seen, "/error/4") && w.seen != "/error/418" }
+
 // lines are the header lines that the application gets besides those of the
 // attack, if the client sent this credential.
 func (w way) lines(credential ...string) []string {
 	lines := strings.Split(strings.TrimSuffix(w.headers, "\n"), "\n")
-	if w.authorized && !w.stripped {
+	if w.authorized && !w.stripped && !w.refused() {
 		lines = append(lines, credential...)
 	}
 	if w.identified {

@@ -74,6 +74,17 @@ func (w *wire) only(t *testing.T) string {
 	return strings.ReplaceAll(seen[0], "\r\n", "\n")
 }
 
+// none checks that no request arrived since the last call.
+func (w *wire) none(t *testing.T) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.seen) > 0 {
+		t.Errorf("%d requests reached the upstream, want none: %q", len(w.seen), w.seen)
+	}
+	w.seen = nil
+}
+
 // proxied returns the bytes that Caddy's proxy sends for a request line to the
 // host "gate" with these header lines, and with a body: the proxy sorts the
 // lines by name and adds its own.
