@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
@@ -45,13 +46,13 @@ func (b *Bypass) read(e *expander) bypass {
 	}
 	for _, method := range b.Methods {
 		if !httpguts.ValidHeaderFieldName(method) || method != strings.ToUpper(method) {
-			e.fail("bypass: %q is not a method in upper case", method)
+			e.fail("bypass %q: expected methods in upper case, then paths that start with /", method)
 		}
 	}
 	for _, path := range e.texts("bypass", b.Paths) {
 		root, tree := strings.CutSuffix(path, "/*")
-		if strings.ContainsAny(root, "*?#") || !canonical(&url.URL{Path: path}) {
-			e.fail("bypass %q: expected a path as /status or a subtree as /public/*, with nothing encoded in it", path)
+		if problem := bypassProblem(path); problem != "" {
+			e.fail("bypass %q: %s", path, problem)
 		}
 		if tree && root == "" && len(b.Methods) == 0 {
 			e.fail("bypass /*: exempts every request; leave the gate out")
@@ -64,6 +65,29 @@ func (b *Bypass) read(e *expander) bypass {
 		}
 	}
 	return out
+}
+
+// bypassProblem says why a path can exempt no request, and nothing if it can. A
+// request is exempt only if its own path is canonical, so a path that is not
+// canonical would be a line without effect.
+func bypassProblem(path string) string {
+	exact := strings.TrimSuffix(path, "/*")
+	segments := strings.Split(path, "/")
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		return "expected a path that starts with /"
+	case strings.Contains(exact, "*"):
+		return "expected * only at the end, as in /public/*"
+	case strings.Contains(path, "//"):
+		return "expected a path without //"
+	case slices.Contains(segments, ".") || slices.Contains(segments, ".."):
+		return "expected a path without the segments . and .."
+	case strings.ContainsAny(path, `\;%?#`) || strings.ContainsFunc(path, unicode.IsControl):
+		return `expected a decoded path without \ ; % ? # and control characters`
+	case !canonical(&url.URL{Path: path}):
+		return "expected a path that has one meaning only"
+	}
+	return ""
 }
 
 // covers reports whether the request is exempt. path must be canonical.

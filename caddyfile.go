@@ -55,7 +55,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 			return nil, line.Errf("%s: it belongs in the admit directive of a site", line.word)
 		}
 	}
-	integration, err := readIntegration(o.lines())
+	integration, err := readIntegration(o, o.lines())
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +107,9 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err := g.chooseIntegrations(o); err != nil {
 		return nil, err
 	}
+	if err := g.check(o); err != nil {
+		return nil, err
+	}
 	handler := caddyconfig.JSONModuleObject(&g.Handler, "handler", "admit", nil)
 	route := caddyhttp.Route{HandlersRaw: []json.RawMessage{handler}}
 	return []httpcaddyfile.ConfigValue{{Class: "route", Value: route}}, nil
@@ -124,7 +127,7 @@ func (g *gate) chooseIntegrations(o option) error {
 		return g.nameIntegrations(o, known)
 	case len(g.own) > 0:
 		var err error
-		if g.Integration, err = readIntegration(g.own); err == nil {
+		if g.Integration, err = readIntegration(o, g.own); err == nil {
 			g.Integration.ID = inlineID(g.helper)
 		}
 		return err
@@ -153,6 +156,20 @@ func (g *gate) nameIntegrations(o option, known []string) error {
 	}
 	g.Integrations = o.args
 	return nil
+}
+
+// check makes the checks of Provision that need nothing but what is written.
+func (g *gate) check(o option) error {
+	named, ready := appOf(g.helper.Option("admit")).Integrations, new(guard)
+	for _, name := range g.Integrations {
+		ready.integrations = append(ready.integrations, named[name].read(new(expander), name).integration)
+	}
+	if g.Integration != nil {
+		ready.integrations = append(ready.integrations, g.Integration.read(new(expander), g.Integration.ID).integration)
+	}
+	e := new(expander)
+	g.Handler.read(e, ready)
+	return o.located(e)
 }
 
 // inlineID makes the id of an integration in a gate's own block. It must stay the
@@ -202,7 +219,11 @@ func (m *MatchClaim) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := o.check("<claim> <pattern>..."); err != nil {
 			return err
 		}
-		*m = append(*m, ClaimTest{Claim: o.args[0], Patterns: o.args[1:]})
+		test := ClaimTest{Claim: o.args[0], Patterns: o.args[1:]}
+		if err := o.checked(func(e *expander) { test.read(e) }); err != nil {
+			return err
+		}
+		*m = append(*m, test)
 	}
 	return nil
 }

@@ -2,10 +2,8 @@ package admit
 
 import (
 	"encoding/json"
-	"net/textproto"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -30,11 +28,11 @@ var gateOptions = table[gate]{
 	"report_only": {usage: "[{]", read: readReportOnly},
 	"header_up":   {usage: "<Header> <value> [<claim> <pattern>...]", repeats: true, read: readHeaderUp},
 	"forward":     {usage: "client|none|token [<Header>]", read: readForwardLine},
-	"origins":     {usage: "<origin>... | *", repeats: true, read: readOriginsLine},
-	"public_url":  {usage: "<url>", read: readPublicURL},
+	"origins":     list("<origin>... | *", func(g *gate) *[]string { return &g.Origins }),
+	"public_url":  text("<url>", func(g *gate) *string { return &g.PublicURL }),
 	"realm":       text("<text>", func(g *gate) *string { return &g.Realm }),
 	"errors":      word("direct|handle_errors", func(g *gate) *string { return &g.Errors }),
-	"endpoints":   {usage: "<prefix>", read: readEndpoints},
+	"endpoints":   text("<prefix>", func(g *gate) *string { return &g.Endpoints }),
 	"pages": {usage: "{", read: func(o option, g *gate) error {
 		g.Pages = new(Pages)
 		return pagesOptions.read(o.lines(), g.Pages)
@@ -147,62 +145,15 @@ func readLogin(o option, g *gate) error {
 	return nil
 }
 
-func readEndpoints(o option, g *gate) error {
-	if g.Endpoints = o.args[0]; !placeholder.MatchString(g.Endpoints) && !isPrefix(g.Endpoints) {
-		return o.Errf("endpoints %q: expected a path such as /oauth2 or /private/oauth2", g.Endpoints)
-	}
-	return nil
-}
-
-func readOriginsLine(o option, g *gate) error {
-	for _, origin := range o.args {
-		if origin != "*" && !isOrigin(origin) {
-			return o.Errf("origins %q: expected * or a scheme and host as https://app.example.com", origin)
-		}
-	}
-	g.Origins = append(g.Origins, o.args...)
-	if slices.Contains(g.Origins, "*") && len(g.Origins) > 1 {
-		return o.Errf("origins: expected * alone, or origins without it")
-	}
-	return nil
-}
-
-func readPublicURL(o option, g *gate) error {
-	if g.PublicURL = o.args[0]; !isOrigin(strings.TrimSuffix(g.PublicURL, "/")) {
-		return o.Errf("public_url %q: expected scheme and host as https://app.example.com", g.PublicURL)
-	}
-	return nil
-}
-
-// isOrigin reports whether text is a scheme and host, or will be known at load.
-func isOrigin(text string) bool {
-	_, ok := serializeOrigin(text)
-	return ok || placeholder.MatchString(text)
-}
-
 func readForwardLine(o option, g *gate) error {
 	g.Forward = &Forward{What: o.args[0]}
-	if !slices.Contains([]string{"client", "none", "token"}, o.args[0]) {
-		return o.Errf("forward %q: expected client, none or token", o.args[0])
-	}
 	if len(o.args) == 2 {
-		switch g.Forward.Header = o.args[1]; {
-		case o.args[0] != "token":
-			return o.Errf("forward %s %q: expected a header name only after token", o.args[0], o.args[1])
-		case !mayCarryToken(placeholder.ReplaceAllLiteralString(o.args[1], "x")):
-			return o.Errf("forward token %q: not the name of a header for a token: expected one as X-Token", o.args[1])
-		}
+		g.Forward.Header = o.args[1]
 	}
 	return nil
 }
 
 func readHeaderUp(o option, g *gate) error {
-	switch {
-	case !isToken(o.args[0]):
-		return o.Errf("header_up %q: expected a header name of letters, digits and -", o.args[0])
-	case reservedHeader(textproto.CanonicalMIMEHeaderKey(o.args[0])):
-		return o.Errf("header_up %q: expected a header about the identity, not one of the message itself", o.args[0])
-	}
 	h := HeaderUp{Name: o.args[0], Value: o.args[1]}
 	if len(o.args) == 3 {
 		return o.Errf("header_up: no pattern after %s: expected \"header_up <Header> <value> [<claim> <pattern>...]\"", o.args[2])
@@ -211,7 +162,7 @@ func readHeaderUp(o option, g *gate) error {
 		h.Claim, h.Patterns = o.args[2], o.args[3:]
 	}
 	g.HeaderUp = append(g.HeaderUp, h)
-	return nil
+	return o.checked(func(e *expander) { readHeaders(e, []HeaderUp{h}) })
 }
 
 func readBypass(o option, g *gate) error {
@@ -221,41 +172,8 @@ func readBypass(o option, g *gate) error {
 		return o.Errf("bypass %q: expected a path that starts with /", o.args[len(o.args)-1])
 	}
 	b := Bypass{Methods: o.args[:first], Paths: o.args[first:]}
-	for _, method := range b.Methods {
-		if !isToken(method) || method != strings.ToUpper(method) {
-			return o.Errf("bypass %q: expected methods in upper case, then paths that start with /", method)
-		}
-	}
-	for _, path := range b.Paths {
-		if problem := bypassProblem(path); problem != "" {
-			return o.Errf("bypass %q: %s", path, problem)
-		}
-	}
 	g.Bypass = append(g.Bypass, b)
-	return nil
-}
-
-// bypassProblem says why a path can exempt no request, and nothing if it can. A
-// request is exempt only if its own path is canonical, so a path that is not
-// canonical would be a line without effect.
-func bypassProblem(path string) string {
-	exact := strings.TrimSuffix(path, "/*")
-	segments := strings.Split(path, "/")
-	switch {
-	case placeholder.MatchString(path):
-		return ""
-	case !strings.HasPrefix(path, "/"):
-		return "expected a path that starts with /"
-	case strings.Contains(exact, "*"):
-		return "expected * only at the end, as in /public/*"
-	case strings.Contains(path, "//"):
-		return "expected a path without //"
-	case slices.Contains(segments, ".") || slices.Contains(segments, ".."):
-		return "expected a path without the segments . and .."
-	case strings.ContainsAny(path, `\;%?#`) || strings.ContainsFunc(path, unicode.IsControl):
-		return `expected a decoded path without \ ; % ? # and control characters`
-	}
-	return ""
+	return o.checked(func(e *expander) { b.read(e) })
 }
 
 // holdsClaimMatcher reports whether a matcher set asks for the identity, by itself

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
@@ -26,7 +25,7 @@ var integrationOptions = table[Integration]{
 	"insecure_http":        flag(func(c *Integration) *bool { return &c.InsecureHTTP }),
 	"ca":                   list("<file>...", func(c *Integration) *[]string { return &c.CA }),
 
-	"audience":        {usage: "<aud>... | any", repeats: true, read: readAudience},
+	"audience":        list("<aud>... | any", func(c *Integration) *[]string { return &c.Audience }),
 	"audience_claims": list("<claim>...", func(c *Integration) *[]string { return &c.AudienceClaims }),
 	"algorithms":      list("<alg>...", func(c *Integration) *[]string { return &c.Algorithms }),
 	"types":           list("<typ>...", func(c *Integration) *[]string { return &c.Types }),
@@ -58,7 +57,7 @@ var integrationOptions = table[Integration]{
 
 // identityOptions are the options of an integration's identity block.
 var identityOptions = table[Identity]{
-	"user":     {usage: "<claim>... [none]", repeats: true, read: readUser},
+	"user":     list("<claim>... [none]", func(i *Identity) *[]string { return &i.User }),
 	"groups":   list("<claim>...", func(i *Identity) *[]string { return &i.Groups }),
 	"map_only": flag(func(i *Identity) *bool { return &i.MapOnly }),
 	"map": {usage: "<external> <local>...", repeats: true, read: func(o option, i *Identity) error {
@@ -71,19 +70,24 @@ var identityOptions = table[Identity]{
 	}},
 }
 
-// readIntegration reads the options of an integration. The preset comes last,
-// wherever it stands: it fills what the others leave out.
-func readIntegration(lines []option) (*Integration, error) {
+// readIntegration reads the options of an integration that stand in a block. The
+// preset comes last, wherever it stands: it fills what the others leave out.
+func readIntegration(block option, lines []option) (*Integration, error) {
 	c := new(Integration)
 	if err := integrationOptions.read(lines, c); err != nil {
 		return nil, err
 	}
 	for _, o := range lines {
-		if o.word == "preset" {
-			return c, applyPreset(o, c)
+		if o.word != "preset" {
+			continue
+		}
+		if err := applyPreset(o, c); err != nil {
+			return nil, err
 		}
 	}
-	return c, nil
+	e := new(expander)
+	c.read(e, "")
+	return c, block.located(e)
 }
 
 // readSecret refuses an encoding without a value, which is what an empty {$NAME}
@@ -104,19 +108,8 @@ func readSecret(o option, c *Integration) error {
 	return nil
 }
 
-func readAudience(o option, c *Integration) error {
-	c.Audience = append(c.Audience, o.args...)
-	if len(c.Audience) > 1 && slices.Contains(c.Audience, "any") {
-		return o.Errf("audience: any stands alone: expected the accepted audiences, or any and nothing else")
-	}
-	return nil
-}
-
 func readLeeway(o option, c *Integration) error {
 	d, err := duration(o)
-	if err == nil && (d < 0 || time.Duration(d) > 5*time.Minute) {
-		err = o.Errf("leeway %q: expected 0s to 5m", o.args[0])
-	}
 	c.Leeway = &d
 	return err
 }
@@ -190,21 +183,14 @@ func readIdentity(o option, c *Integration) error {
 	return identityOptions.read(o.lines(), c.Identity)
 }
 
-func readUser(o option, i *Identity) error {
-	i.User = append(i.User, o.args...)
-	if at := slices.Index(i.User, "none"); at == 0 || at > 0 && at != len(i.User)-1 {
-		return o.Errf("user: none in the wrong place: expected it after the claims, as the last one")
-	}
-	return nil
-}
-
 // appendRule reads a rule without a matcher.
 func appendRule(o option, rules *[]Rule) error {
 	if o.hasMatcher() || o.args[0] == "*" {
 		return o.Errf("%s %s: no matcher is taken here: expected \"%s <claim> <pattern>...\"", o.word, o.args[0], o.word)
 	}
-	*rules = append(*rules, Rule{Claim: o.args[0], Patterns: o.args[1:]})
-	return nil
+	rule := Rule{Claim: o.args[0], Patterns: o.args[1:]}
+	*rules = append(*rules, rule)
+	return o.checked(func(e *expander) { rule.read(e, o.word == "deny") })
 }
 
 // isToken reports whether s is a token of RFC 9110 section 5.6.2, as names of

@@ -86,6 +86,16 @@ func (o option) check(usage string) error {
 	return nil
 }
 
+// checked returns the first mistake that a check of this one line finds, with file
+// and line. The check is that of Provision.
+func (o option) checked(check func(e *expander)) error {
+	e := new(expander)
+	if check(e); len(e.errs) == 0 || o.expands() {
+		return nil
+	}
+	return o.Errf("%w", e.errs[0])
+}
+
 // shape reads a usage such as "<name> [<scheme>]": how many arguments it means,
 // not counting a matcher, and whether a block follows, or with "[{]" may follow.
 // A lone "|" stands between alternatives; from the fewest to the most arguments of
@@ -172,7 +182,7 @@ func text[T any](usage string, dst func(*T) *string) spec[T] {
 func word[T any](usage string, dst func(*T) *string) spec[T] {
 	return spec[T]{usage: usage, read: func(o option, into *T) error {
 		if !slices.Contains(strings.Split(usage, "|"), o.args[0]) {
-			return o.Errf("%s %q: expected %s", o.word, o.args[0], strings.ReplaceAll(usage, "|", " or "))
+			return o.Errf("%s %q: expected %s", o.word, o.args[0], oneOf(strings.Split(usage, "|")))
 		}
 		*dst(into) = o.args[0]
 		return nil

@@ -132,7 +132,7 @@ func TestInlineID(t *testing.T) {
 		}
 		return ids
 	}
-	const gate = "admit {\nissuer https://a.example\n}\n"
+	const gate = "admit {\nissuer https://a.example\naudience api\n}\n"
 	before := ids("a.example {\n" + gate + "}\n")
 	for _, tc := range []struct {
 		name, in string
@@ -140,8 +140,8 @@ func TestInlineID(t *testing.T) {
 		gates    int
 	}{
 		{name: "comment, other directives", in: "# new\na.example {\nencode\n" + gate + "}\n", same: true, gates: 1},
-		{name: "other options", in: "a.example {\nadmit /x {\nissuer https://b.example\n}\n}\n", same: true, gates: 1},
-		{name: "gate of a named integration before", in: "{\nadmit corp {\nissuer https://c.example\n}\n}\na.example {\nhandle {\n" + gate + "}\n}\n", same: true, gates: 1},
+		{name: "other options", in: "a.example {\nadmit /x {\nissuer https://b.example\naudience api\n}\n}\n", same: true, gates: 1},
+		{name: "gate of a named integration before", in: "{\nadmit corp {\nissuer https://c.example\naudience api\n}\n}\na.example {\nhandle {\n" + gate + "}\n}\n", same: true, gates: 1},
 		{name: "in a handle block", in: "a.example {\nhandle /x {\n" + gate + "}\n}\n", same: true, gates: 1},
 		{name: "second gate", in: "a.example {\n" + gate + gate + "}\n", same: true, gates: 2},
 		{name: "second site", in: "a.example {\n" + gate + "}\nb.example {\n" + gate + "}\n", same: true, gates: 2},

@@ -3,6 +3,7 @@ package admit
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -10,7 +11,12 @@ import (
 
 // expander fills {env.NAME} and {file./path} into configured text. Any other
 // brace stays as it is, and what was filled in is not looked at again. It keeps
-// the errors, so that every mistake is reported at once.
+// the errors, so that every mistake is reported at once. The text of a mistake
+// begins with the option that it is about: "secret: empty". If it may be in one of
+// several, all are named: "jwks, key, secret: give one of them".
+//
+// The zero expander leaves text as it is written and reads no file: it is for the
+// Caddyfile adapter, see [located].
 type expander struct {
 	repl *caddy.Replacer
 	errs []error
@@ -23,7 +29,7 @@ func (e *expander) text(option, value string) string {
 	var out strings.Builder
 	for {
 		start, end := nextPlaceholder(value)
-		if start < 0 {
+		if start < 0 || e.repl == nil {
 			out.WriteString(value)
 			return out.String()
 		}
@@ -54,9 +60,13 @@ func (e *expander) fail(format string, args ...any) {
 	e.errs = append(e.errs, fmt.Errorf(format, args...))
 }
 
-// keep keeps an error, if it is one.
+// keep keeps an error, if it is one, and each of several by itself.
 func (e *expander) keep(err error) {
-	if err != nil {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range several.Unwrap() {
+			e.keep(err)
+		}
+	} else if err != nil {
 		e.errs = append(e.errs, err)
 	}
 }
@@ -74,6 +84,24 @@ func (e *expander) err(whose string) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", whose, errors.Join(e.errs...))
+}
+
+// maxFile bounds what is read of a file that an option names.
+const maxFile = 1 << 20
+
+// readFile reads a file of an option, at most 1 MiB. It returns nil if it cannot.
+func (e *expander) readFile(option, name string) []byte {
+	if e.repl == nil {
+		return nil
+	}
+	info, err := os.Stat(name)
+	if err == nil && (info.IsDir() || info.Size() > maxFile) {
+		e.fail("%s %s: not a file of at most 1 MiB", option, name)
+		return nil
+	}
+	data, err := os.ReadFile(name)
+	e.check(option, err)
+	return data
 }
 
 // nextPlaceholder returns where the next placeholder that is expanded begins and

@@ -38,9 +38,9 @@ func readForward(e *expander, f *Forward) forwarding {
 	case f.What == "":
 		e.fail("forward: expected client, none or token")
 	case f.What != "token" && f.Header != "":
-		e.fail("forward %s: takes no header", f.What)
+		e.fail("forward %s %q: expected a header name only after token", f.What, f.Header)
 	case f.Header != "" && !mayCarryToken(out.header):
-		e.fail("forward token %q: not the name of a header for a token", f.Header)
+		e.fail("forward token %q: not the name of a header for a token: expected one as X-Token", f.Header)
 	}
 	return out
 }

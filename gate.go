@@ -49,22 +49,33 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	e := newExpander()
 	g.warnRules(h) // loading matchers empties their configuration
 	e.keep(h.provisionIntegrations(ctx, g))
+	e.keep(h.provisionMatch(ctx, g))
+	h.provisionRules(ctx, e, g)
+	h.read(e, g)
+	g.resource = readResource(&g.checker)
+	return e.err("admit")
+}
+
+// read reads all of the configuration that needs nothing from Caddy. The
+// integrations of the gate are known by then.
+func (h *Handler) read(e *expander, g *guard) {
 	g.places = joinPlaces(g.integrations)
 	g.optional = h.Optional
 	for i := range h.Bypass {
 		g.bypass = append(g.bypass, h.Bypass[i].read(e))
 	}
-	e.keep(h.provisionMatch(ctx, g))
-	h.provisionRules(ctx, e, g)
-	h.provisionAnswers(e, g)
-	h.provisionHeaders(e, g)
-	h.provisionLogin(e, g)
-	g.resource = readResource(&g.checker)
-	return e.err("admit")
+	h.readAnswers(e, g)
+	h.readHeaders(e, g)
+	h.readLogin(e, g)
+	rules := h.rules()
+	for _, up := range h.HeaderUp {
+		rules = append(rules, Rule{Claim: up.Claim})
+	}
+	g.checkEmail(e, rules)
 }
 
-// provisionAnswers reads what refusals look like.
-func (h *Handler) provisionAnswers(e *expander, g *guard) {
+// readAnswers reads what refusals look like.
+func (h *Handler) readAnswers(e *expander, g *guard) {
 	g.realm = e.text("realm", h.Realm)
 	g.look = readPages(e, h.Pages)
 	g.origins = readOrigins(e, h.Origins)
@@ -79,8 +90,8 @@ func (h *Handler) provisionAnswers(e *expander, g *guard) {
 	}
 }
 
-// provisionLogin finds those to log in with, and the place of the endpoints.
-func (h *Handler) provisionLogin(e *expander, g *guard) {
+// readLogin finds those to log in with, and the place of the endpoints.
+func (h *Handler) readLogin(e *expander, g *guard) {
 	g.prefix = or(e.text("endpoints", h.Endpoints), "/oauth2")
 	if !isPrefix(g.prefix) {
 		e.fail("endpoints %q: expected a path such as /oauth2 or /private/oauth2", g.prefix)
@@ -90,12 +101,12 @@ func (h *Handler) provisionLogin(e *expander, g *guard) {
 	}
 	g.login = true
 	for _, name := range h.Login.Integrations {
-		if c := g.integration(name); c == nil || c.sessions == nil {
+		if in := g.integration(name); in == nil || !in.logsIn {
 			e.fail("login %s: not an integration of this gate that users can log in with", name)
 		}
 	}
 	for _, in := range g.integrations {
-		if in.sessions != nil && (len(h.Login.Integrations) == 0 || slices.Contains(h.Login.Integrations, in.name)) {
+		if in.logsIn && (len(h.Login.Integrations) == 0 || slices.Contains(h.Login.Integrations, in.name)) {
 			g.logins = append(g.logins, in)
 		}
 	}
@@ -111,8 +122,8 @@ func isPrefix(path string) bool {
 	return canonical(u) && u.EscapedPath() == path && !strings.HasSuffix(path, "/")
 }
 
-// provisionHeaders reads what the upstream sees.
-func (h *Handler) provisionHeaders(e *expander, g *guard) {
+// readHeaders reads what the upstream sees.
+func (h *Handler) readHeaders(e *expander, g *guard) {
 	g.headers = readHeaders(e, h.HeaderUp)
 	g.forward = readForward(e, h.Forward)
 	for _, p := range g.places {
@@ -146,11 +157,6 @@ func (h *Handler) provisionRules(ctx caddy.Context, e *expander, g *guard) {
 		}
 	}
 	g.readRules(ctx, e, into, h.Require, h.Deny, h.Any)
-	rules := h.rules()
-	for _, up := range h.HeaderUp {
-		rules = append(rules, Rule{Claim: up.Claim})
-	}
-	g.checkEmail(e, rules)
 }
 
 // checkEmail refuses rules on e-mail addresses that no token can satisfy.

@@ -31,8 +31,11 @@ func readHeaders(e *expander, lines []HeaderUp) identityHeaders {
 	var h identityHeaders
 	for _, line := range lines {
 		up := headerUp{name: textproto.CanonicalMIMEHeaderKey(e.text("header_up", line.Name))}
-		if !httpguts.ValidHeaderFieldName(up.name) || reservedHeader(up.name) {
-			e.fail("header_up %q: not the name of an identity header", line.Name)
+		switch {
+		case !httpguts.ValidHeaderFieldName(up.name):
+			e.fail("header_up %q: expected a header name of letters, digits and -", line.Name)
+		case reservedHeader(up.name):
+			e.fail("header_up %q: expected a header about the identity, not one of the message itself", line.Name)
 		}
 		mistakes := len(e.errs)
 		up.parts = headerParts(e, line.Name, e.text("header_up "+line.Name, line.Value))
@@ -80,7 +83,7 @@ func headerParts(e *expander, name, value string) (parts []headerPart) {
 		field, ok := strings.CutPrefix(inside, userPrefix)
 		claim, isClaim := strings.CutPrefix(field, "claims.")
 		if !closed || !ok || !isClaim && field != "id" && field != "groups" && field != "integration" || isClaim && claim == "" {
-			e.fail("header_up %s: {%s is not one of {http.auth.user.id}, .groups, .integration and .claims.<name>", name, rest)
+			e.fail("header_up %s: {%s: expected no placeholder but {http.auth.user.id}, .groups, .integration and .claims.<name>", name, rest)
 			break
 		}
 		parts = append(parts, headerPart{field: field})

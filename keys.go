@@ -46,9 +46,9 @@ func (c *Integration) keys(e *expander, issuers []string) keyOrigin {
 	}
 	switch {
 	case given > 1:
-		e.fail("jwks, key, secret: give one of them")
+		e.fail("jwks, key, secret: expected one of them")
 	case c.Discovery != "" && given > 0:
-		e.fail("discovery: has no use beside jwks, key or secret")
+		e.fail("discovery: has no use beside jwks, key or secret: expected one of them")
 	case c.Secret != nil:
 		o.static = c.secretKeys(e)
 	case len(c.Key) > 0:
@@ -58,7 +58,7 @@ func (c *Integration) keys(e *expander, issuers []string) keyOrigin {
 	case len(issuers) > 0:
 		c.discoveryOrigin(e, &o, issuers)
 	default:
-		e.fail("no keys: give issuer, jwks, key or secret")
+		e.fail("no keys: expected issuer, jwks, key or secret")
 	}
 	for _, name := range e.texts("ca", c.CA) {
 		o.CA += string(e.readFile("ca", name)) + "\n"
@@ -144,15 +144,16 @@ func (c *Integration) jwksOrigin(e *expander, o *keyOrigin) {
 
 func (c *Integration) discoveryOrigin(e *expander, o *keyOrigin, issuers []string) {
 	o.Issuers = issuers
+	option := "discovery"
 	if o.Discovery = e.text("discovery", c.Discovery); o.Discovery == "" {
 		if strings.Contains(issuers[0], "{tenantid}") {
 			e.fail("issuer %s: discovery must say where the document is", issuers[0])
 			return
 		}
-		o.Discovery = oauth.DiscoveryURL(issuers[0])
+		option, o.Discovery = "issuer", oauth.DiscoveryURL(issuers[0])
 	}
 	_, err := outbound.CheckURL(o.Discovery, c.InsecureHTTP)
-	e.check("issuer", err)
+	e.check(option, err)
 }
 
 // source makes the key source. Fetched keys come from the pool, and in keeps

@@ -3,23 +3,15 @@ package admit
 import (
 	"context"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/store"
 	"github.com/caddy-admit/admit/jwt"
 	"github.com/caddy-admit/admit/oauth/local"
-)
-
-const (
-	defaultAccess  = 5 * time.Minute
-	defaultRefresh = 720 * time.Hour
-	defaultKeyAge  = 2160 * time.Hour
 )
 
 // guessPool holds the counters of failed logins by the name of the integration,
@@ -38,39 +30,29 @@ type realm struct {
 	pooled   string // the key of the limiter in the pool
 }
 
+// ownDraft is what a realm is made of.
+type ownDraft struct {
+	users  []local.User
+	file   string // with more users, "" for none
+	tokens *tokensDraft
+}
+
 // limiter is a [local.Limiter] in the pool.
 type limiter struct{ *local.Limiter }
 
 // Destruct implements [caddy.Destructor]. A limiter holds nothing but memory.
 func (limiter) Destruct() error { return nil }
 
-// provisionLocal reads users, keys and tokens of one's own. It does not touch the
-// storage.
-func (c *Integration) provisionLocal(in *integration, storage store.Store, log *zap.Logger) error {
-	e := newExpander()
+// readLocal reads users, keys and tokens of one's own.
+func (c *Integration) readLocal(e *expander, d *draft) {
 	c.refuseForeign(e)
-	in.mapping = c.mapping(e, in.name, nil)
-	r := &realm{basic: c.Basic}
-	in.local = r
-	r.keys = c.apiKeys(e)
-	r.users = c.users(e, log)
-	if r.users != nil {
-		r.pooled = in.name
-		value, _, err := guessPool.LoadOrNew(r.pooled, func() (caddy.Destructor, error) {
-			return limiter{local.NewLimiter(time.Now)}, nil
-		})
-		if err != nil {
-			return err
-		}
-		r.checker = local.NewChecker(r.users, value.(limiter).Limiter, time.Now)
-	}
-	if c.Tokens != nil {
-		e.keep(c.provisionTokens(e, in, storage))
-	}
-	if c.Basic && r.users == nil {
+	d.mapping = c.mapping(e, d.name, nil)
+	d.local = &realm{basic: c.Basic, keys: c.apiKeys(e)}
+	d.own.users, d.own.file = c.users(e), e.text("users", c.Users)
+	d.own.tokens = c.Tokens.read(e, d.name)
+	if c.Basic && !d.logsIn {
 		e.fail("basic: there are no users")
 	}
-	return e.err("integration " + in.name)
 }
 
 // refuseForeign refuses options about issuers and keys: a local integration is
@@ -103,66 +85,54 @@ func (c *Integration) apiKeys(e *expander) *local.APIKeys {
 	return list
 }
 
-func (c *Integration) users(e *expander, log *zap.Logger) *local.Users {
-	if len(c.User) == 0 && c.Users == "" {
-		return nil
-	}
-	var inline []local.User
+// users reads those that are written in the configuration.
+func (c *Integration) users(e *expander) []local.User {
+	var users []local.User
 	for _, u := range c.User {
 		user, err := local.NewUser(u.ID, e.text("user "+u.ID, u.Password), false, u.Claims)
 		if e.keep(err); err == nil {
-			inline = append(inline, user)
+			users = append(users, user)
 		}
 	}
-	file := e.text("users", c.Users)
-	users, err := local.NewUsers(inline, file, func(err error) {
+	_, err := local.NewUsers(users, "", nil)
+	e.keep(err)
+	return users
+}
+
+// openLocal reads the file of users, and begins to count who guesses passwords.
+func (d *draft) openLocal(kept store.Store, log *zap.Logger) error {
+	if d.logsIn {
+		if err := d.openUsers(log); err != nil {
+			return err
+		}
+	}
+	if d.own.tokens == nil {
+		return nil
+	}
+	return d.openTokens(kept)
+}
+
+func (d *draft) openUsers(log *zap.Logger) (err error) {
+	file := d.own.file
+	d.local.users, err = local.NewUsers(d.own.users, file, func(err error) {
 		if err != nil {
 			log.Error("users file cannot be used; the last good one stays", zap.String("file", file), zap.Error(err))
 			return
 		}
 		log.Info("users file read", zap.String("file", file))
 	})
-	e.keep(err)
-	return users
-}
-
-// provisionTokens prepares the token endpoint, and the gate for its tokens.
-func (c *Integration) provisionTokens(e *expander, in *integration, storage store.Store) error {
-	t := *c.Tokens
-	issuer := e.text("tokens issuer", t.Issuer)
-	if issuer == "" {
-		issuer = in.name
+	if err != nil {
+		return err
 	}
-	audience := e.texts("tokens audience", t.Audience)
-	if len(audience) == 0 {
-		audience = []string{issuer}
-	}
-	alg := or(t.Sign, "EdDSA")
-	if !slices.Contains(jwt.SigningAlgorithms, alg) {
-		e.fail("tokens sign %q: expected one of EdDSA, ES256, RS256 and HS256", t.Sign)
-	}
-	access := or(time.Duration(t.Access), defaultAccess)
-	refresh := or(time.Duration(t.Refresh), defaultRefresh)
-	age := or(time.Duration(t.KeyAge), defaultKeyAge)
-	if access < time.Second || refresh < access || age < time.Hour {
-		e.fail("tokens: expected access of at least 1s, refresh no shorter than access, and key_age of at least 1h")
-	}
-	in.local.signing = jwt.NewSigningKeys(jwt.Signing{
-		Store: storage, Key: store.Key("keys", in.name, alg), Algorithm: alg,
-		Age: age, Keep: access + 2*defaultLeeway, Now: time.Now,
+	d.local.pooled = d.name
+	value, _, err := guessPool.LoadOrNew(d.local.pooled, func() (caddy.Destructor, error) {
+		return limiter{local.NewLimiter(time.Now)}, nil
 	})
-	in.local.endpoint = &local.Endpoint{
-		SignIn:   in.local.signIn,
-		Find:     in.local.find,
-		Tokens:   &local.Tokens{Issuer: issuer, Audience: audience, Access: access, Keys: in.local.signing, Now: time.Now},
-		Families: local.NewFamilies(storage, in.name, refresh, time.Now),
+	if err != nil {
+		return err
 	}
-	var err error
-	in.verifier, err = jwt.NewVerifier(jwt.Policy{
-		Issuers: []string{issuer}, Audience: audience, AudienceClaims: []claims.Path{claims.MustPath("aud")},
-		Algorithms: []string{alg}, Types: []string{local.AccessTokenType}, Leeway: defaultLeeway,
-	}, in.local.signing, time.Now)
-	return err
+	d.local.checker = local.NewChecker(d.local.users, value.(limiter).Limiter, time.Now)
+	return nil
 }
 
 // or returns value, or standard if value is zero.

@@ -37,10 +37,14 @@ func (m MatchClaim) Provision(caddy.Context) error {
 		e.fail("expected a claim and at least one pattern")
 	}
 	for i := range m {
-		rule := Rule{Claim: m[i].Claim, Patterns: m[i].Patterns}
-		m[i].rule = rule.read(e, false)
+		m[i].rule = m[i].read(e)
 	}
 	return e.err("admit: claim matcher")
+}
+
+func (t *ClaimTest) read(e *expander) claims.Rule {
+	rule := Rule{Claim: t.Claim, Patterns: t.Patterns}
+	return rule.read(e, false)
 }
 
 // MatchWithError implements [caddyhttp.RequestMatcherWithError].

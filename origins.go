@@ -30,7 +30,7 @@ func readOrigins(e *expander, values []string) (o origins) {
 		}
 	}
 	if o.all && len(o.listed) > 0 {
-		e.fail("origins: * stands alone")
+		e.fail("origins: expected * alone, or origins without it")
 	}
 	return o
 }

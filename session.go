@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/caddy-admit/admit/internal/seal"
-	"github.com/caddy-admit/admit/internal/store"
 	"github.com/caddy-admit/admit/oauth"
 )
 
@@ -14,33 +13,32 @@ const (
 	defaultMax  = 24 * time.Hour
 )
 
-// provisionSessions prepares the sessions of an integration whose users can log in.
-func (c *Integration) provisionSessions(in *integration, kept store.Store) error {
-	e := newExpander()
+// logsIn reports whether users can log in with the integration.
+func (c *Integration) logsIn() bool { return len(c.User) > 0 || c.Users != "" }
+
+// readSession reads how the sessions are kept of those who log in.
+func (c *Integration) readSession(e *expander, d *draft) {
 	s := c.Session
-	if in.local == nil || in.local.users == nil {
+	if !d.logsIn {
 		if s != nil {
 			e.fail("session: nobody can log in with this integration: it has no users")
 		}
-		return e.err("integration " + in.name)
+		return
 	}
 	if s == nil {
 		s = new(Session)
 	}
-	config := oauth.SessionConfig{
-		Integration: in.name, Issuer: "local",
+	d.session = oauth.SessionConfig{
+		Integration: d.name, Issuer: "local",
 		Domain: e.text("session domain", s.Domain), SameSite: s.SameSite, Store: s.Store,
 		Idle: defaultIdle, Max: or(time.Duration(s.Max), defaultMax),
 		Secrets: s.secrets(e),
 	}
-	config.Cookie = or(e.text("session cookie", s.Cookie), c.cookieName(in.name, config.Domain))
+	d.session.Cookie = or(e.text("session cookie", s.Cookie), c.cookieName(d.name, d.session.Domain))
 	if s.Idle != nil {
-		config.Idle = time.Duration(*s.Idle)
+		d.session.Idle = time.Duration(*s.Idle)
 	}
-	var err error
-	in.sessions, err = oauth.NewSessions(config, kept, time.Now)
-	e.keep(err)
-	return e.err("integration " + in.name)
+	e.check("session", d.session.Check())
 }
 
 // cookieName returns the name of a session cookie that has none. A browser takes

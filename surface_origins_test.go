@@ -186,7 +186,7 @@ func TestOriginsAtLoad(t *testing.T) {
 	}
 	for _, tc := range [][2]string{
 		{"app.example.com", "expected * or a scheme and host"},
-		{"*", "* stands alone"},
+		{"*", "expected * alone"},
 	} {
 		t.Setenv("ADMIT_TEST_ORIGIN", tc[0])
 		if err := loadError(t, secretIntegration, "admit {\norigins https://a.example {env.ADMIT_TEST_ORIGIN}\n}"); !strings.Contains(err, tc[1]) {

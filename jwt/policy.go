@@ -71,10 +71,10 @@ func (p *Policy) Check() error {
 	}
 	templates := slices.ContainsFunc(p.Issuers, hasTenant)
 	if templates && len(p.Tenants) == 0 {
-		errs = append(errs, errors.New("issuer with {tenantid}: tenants must list whose tokens are accepted"))
+		errs = append(errs, errors.New("issuer, tenants: tenants must list whose tokens an issuer with {tenantid} accepts"))
 	}
 	if !templates && len(p.Tenants) > 0 {
-		errs = append(errs, errors.New("tenants: they need an issuer with {tenantid} in it"))
+		errs = append(errs, errors.New("tenants, issuer: tenants need an issuer with {tenantid} in it"))
 	}
 	for _, t := range p.Tenants {
 		if !guid.MatchString(t) {
@@ -82,7 +82,7 @@ func (p *Policy) Check() error {
 		}
 	}
 	if p.Leeway < 0 || p.Leeway > 5*time.Minute {
-		errs = append(errs, fmt.Errorf("leeway %v: must be between 0 and 5m", p.Leeway))
+		errs = append(errs, fmt.Errorf("leeway %v: expected 0s to 5m", p.Leeway))
 	}
 	if p.MaxAge < 0 {
 		errs = append(errs, fmt.Errorf("max_token_age %v: must not be negative", p.MaxAge))

@@ -69,18 +69,29 @@ const (
 	maxMarks   = 20_000 // in memory, some hundred bytes each
 )
 
+// Check reports a mistake in the configuration, except in secrets.
+func (c SessionConfig) Check() error {
+	if _, err := newSessionCookies(c); err != nil {
+		return err
+	}
+	if c.Max <= 0 || c.Idle < 0 {
+		return fmt.Errorf("oauth: session: idle %v, max %v: must be positive", c.Idle, c.Max)
+	}
+	if !slices.Contains([]string{"", "auto", "cookie", "storage"}, c.Store) {
+		return fmt.Errorf("oauth: session: store %q: expected auto, cookie or storage", c.Store)
+	}
+	return nil
+}
+
 // NewSessions returns the sessions of a configuration. It does not use the
 // storage, which is asked when the first session is opened or started.
 func NewSessions(config SessionConfig, storage store.Store, now func() time.Time) (*Sessions, error) {
+	if err := config.Check(); err != nil {
+		return nil, err
+	}
 	cookies, err := newSessionCookies(config)
 	if err != nil {
 		return nil, err
-	}
-	if config.Max <= 0 || config.Idle < 0 {
-		return nil, fmt.Errorf("oauth: session: idle %v, max %v: must be positive", config.Idle, config.Max)
-	}
-	if !slices.Contains([]string{"", "auto", "cookie", "storage"}, config.Store) {
-		return nil, fmt.Errorf("oauth: session: store %q: expected auto, cookie or storage", config.Store)
 	}
 	s := &Sessions{config: config, cookies: cookies, storage: storage, now: now}
 	s.seals = lookups[string, *sessionSeals]{ask: s.loadSeals, life: forever, limit: 1, now: now}
