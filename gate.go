@@ -128,7 +128,7 @@ func (h *Handler) readHeaders(e *expander, g *guard) {
 	g.forward = readForward(e, h.Forward)
 	for _, p := range g.places {
 		if p.Header != "" && slices.Contains(g.headers.names, foldHeader(p.Header)) {
-			e.fail("header_up %s: clients send their credential in that header", p.Header)
+			e.fail("header_up %s: clients send their credential in that header: expected another", p.Header)
 		}
 	}
 	name := g.forward.header
@@ -136,7 +136,7 @@ func (h *Handler) readHeaders(e *expander, g *guard) {
 		return
 	}
 	if slices.Contains(g.headers.names, foldHeader(name)) {
-		e.fail("forward token %s: header_up sets that header", name)
+		e.fail("forward token %s: header_up sets that header: expected another", name)
 	}
 	// A header in which no client sends a credential is the gate's alone.
 	if !slices.ContainsFunc(g.places, func(p place) bool { return p.Header == name }) {

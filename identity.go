@@ -32,7 +32,7 @@ func (c *Integration) mapping(e *expander, name string, issuers []string) *claim
 	m.GroupMap = groupMap(e, identity.Map)
 	m.Named = namedClaims(e, identity.Claim)
 	if m.MapOnly && len(m.GroupMap) == 0 {
-		e.fail("identity map_only: without a map it drops every group")
+		e.fail("identity map_only: without a map it drops every group: expected a map")
 	}
 	return m
 }
@@ -69,9 +69,9 @@ func namedClaims(e *expander, lines []NamedClaim) map[string][]claims.Path {
 		case line.Name == "" || len(line.Claims) == 0:
 			e.fail("identity claim: expected a name and at least one claim")
 		case line.Name == "user", line.Name == "groups", line.Name == "integration", strings.HasPrefix(line.Name, "claims."):
-			e.fail("identity claim %s: that name is taken", line.Name)
+			e.fail("identity claim %s: that name is taken: expected another", line.Name)
 		case m[line.Name] != nil:
-			e.fail("identity claim %s: given twice", line.Name)
+			e.fail("identity claim %s: given twice: expected it once", line.Name)
 		default:
 			m[line.Name] = paths(e, "identity claim "+line.Name, line.Claims)
 		}

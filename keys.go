@@ -73,9 +73,9 @@ func (c *Integration) checkFamilies(e *expander) {
 	for _, name := range c.Algorithms {
 		if symmetric := slices.Contains(jwt.Symmetric, name); symmetric != (c.Secret != nil) && jwt.Known(name) {
 			if symmetric {
-				e.fail("algorithms %s: needs a secret", name)
+				e.fail("algorithms %s: needs a secret: expected an algorithm for public keys", name)
 			} else {
-				e.fail("algorithms %s: needs public keys, not a secret", name)
+				e.fail("algorithms %s: needs public keys, not a secret: expected HS256, HS384 or HS512", name)
 			}
 		}
 	}
@@ -147,7 +147,7 @@ func (c *Integration) discoveryOrigin(e *expander, o *keyOrigin, issuers []strin
 	option := "discovery"
 	if o.Discovery = e.text("discovery", c.Discovery); o.Discovery == "" {
 		if strings.Contains(issuers[0], "{tenantid}") {
-			e.fail("issuer %s: discovery must say where the document is", issuers[0])
+			e.fail("issuer %s: expected discovery, which says where the document is", issuers[0])
 			return
 		}
 		option, o.Discovery = "issuer", oauth.DiscoveryURL(issuers[0])

@@ -51,7 +51,7 @@ func (c *Integration) readLocal(e *expander, d *draft) {
 	d.own.users, d.own.file = c.users(e), e.text("users", c.Users)
 	d.own.tokens = c.Tokens.read(e, d.name)
 	if c.Basic && !d.logsIn {
-		e.fail("basic: there are no users")
+		e.fail("basic: there are no users: expected user or users")
 	}
 }
 

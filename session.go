@@ -21,7 +21,7 @@ func (c *Integration) readSession(e *expander, d *draft) {
 	s := c.Session
 	if !d.logsIn {
 		if s != nil {
-			e.fail("session: nobody can log in with this integration: it has no users")
+			e.fail("session: nobody can log in with this integration: it has no users: expected user or users")
 		}
 		return
 	}

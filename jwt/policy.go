@@ -78,7 +78,7 @@ func (p *Policy) Check() error {
 	}
 	for _, t := range p.Tenants {
 		if !guid.MatchString(t) {
-			errs = append(errs, fmt.Errorf("tenants: %q is not a GUID in lower case", t))
+			errs = append(errs, fmt.Errorf("tenants: %q is not a GUID: expected one in lower case", t))
 		}
 	}
 	if p.Leeway < 0 || p.Leeway > 5*time.Minute {
