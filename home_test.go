@@ -321,3 +321,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func location(a answered) string { return a.Header.Get("Location") }
+
+// stopCaddy makes room for another one in the same test.
+func stopCaddy(t *testing.T) {
+	t.Helper()
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+}
