@@ -290,7 +290,7 @@ func TestOperationsTables(t *testing.T) {
 	}
 }
 
-const decisionsName = `"admit_decisions_total"`
+const decisionsName = `"admit_decisions_total" "admit_logins_total"`
 
 // The rules of the page name metrics and reasons that there are.
 func TestOperationsQueries(t *testing.T) {
