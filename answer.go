@@ -3,6 +3,7 @@ package admit
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/internal/page"
 )
 
 // retryAfter is how long, in seconds, a client should wait when keys are out of
@@ -94,6 +96,10 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 		}
 		if a.status == http.StatusForbidden && d.Identity != nil {
 			p.User = d.Identity.User()
+			if g.canLogIn() {
+				target := url.Values{"return_to": {r.original.RequestURI()}}
+				p.Links = append(p.Links, page.Link{Path: g.prefix + "/login?" + target.Encode(), Text: "Sign in as someone else"})
+			}
 		}
 		return g.look.Write(w, r.Request, a.status, p)
 	}

@@ -221,8 +221,13 @@ func TestRefreshAndRevoke(t *testing.T) {
 		status int
 	}{
 		{"token=" + own.Refresh + "&token_type_hint=refresh_token", 200},
-		{"token=" + own.Refresh, 200}, {"token=x", 200}, {"token=" + own.Access, 200}, {"token=" + edited(other.Refresh, 40), 200},
-		{"", 400}, {"token=", 400}, {"token=a&token=b", 400},
+		{"token=" + own.Refresh, 200},
+		{"token=x", 200},
+		{"token=" + own.Access, 200},
+		{"token=" + edited(other.Refresh, 40), 200},
+		{"", 400},
+		{"token=", 400},
+		{"token=a&token=b", 400},
 	} {
 		if a := revoke(tc.body); a.StatusCode != tc.status || a.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("revoke %q: %d %s", tc.body, a.StatusCode, a.body)

@@ -276,7 +276,8 @@ func (b *localBrowser) userinfo() (info struct {
 	Groups          []string
 	Claims          object
 	Expires         *time.Time `json:"session_expires"`
-}, status int) {
+}, status int,
+) {
 	b.t.Helper()
 	a := b.do("GET", "/oauth2/userinfo", script...)
 	if a.StatusCode == 200 {

@@ -53,6 +53,9 @@ func (c *Integration) readLocal(e *expander, d *draft) {
 	if c.Basic && !d.logsIn {
 		e.fail("basic: there are no users: expected user or users")
 	}
+	if c.Tokens != nil && !d.logsIn {
+		e.fail("tokens: there are no users to have any: expected user or users")
+	}
 }
 
 // refuseForeign refuses options about issuers and keys: a local integration is

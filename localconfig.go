@@ -44,7 +44,7 @@ type Tokens struct {
 // Session says how the sessions of browsers are kept.
 type Session struct {
 	// Cookie is the name of the cookie. Default: __Host-admit-<integration>,
-	// __Secure-admit-<integration> with a domain, __Host-admit in a gate's own block.
+	// __Secure-admit-<integration> with a domain, __Host-admit or __Secure-admit in a gate's own block.
 	Cookie string `json:"cookie,omitempty"`
 	// Domain shares a session among all hosts below it.
 	Domain string `json:"domain,omitempty"`

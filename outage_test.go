@@ -37,7 +37,9 @@ func TestLoadWithoutStorage(t *testing.T) {
 	if a := f.browser().signIn().visit("/x"); !a.reached() {
 		t.Errorf("back again: %d", a.StatusCode)
 	}
-	eventually(t, "a token", func() bool { return f.token("grant_type=password&username=ada&password="+adaPassword).StatusCode == 200 })
+	eventually(t, "a token", func() bool {
+		return f.token("grant_type=password&username=ada&password="+adaPassword).StatusCode == 200
+	})
 }
 
 // checkOutage fails unless the answer says that something is out of reach, not that

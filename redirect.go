@@ -83,10 +83,7 @@ func needsLogin(d *claims.Decision) bool {
 // loopback.
 func (g *guard) secure(r *request) bool {
 	scheme, host, _ := strings.Cut(g.publicOrigin(r.Request), "://")
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.ToLower(strings.Trim(host, "[]"))
+	host = strings.ToLower(strings.Trim(hostname(host), "[]"))
 	ip := net.ParseIP(host)
 	return scheme == "https" || host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }

@@ -71,8 +71,16 @@ func TestPlainHTTP(t *testing.T) {
 		host   string
 		secure bool
 	}{
-		{"localhost", true}, {"localhost:8080", true}, {"app.localhost", true}, {"127.0.0.1", true}, {"[::1]:80", true},
-		{"a.example", false}, {"192.0.2.1", false}, {"localhost.evil.example", false}, {"evil-localhost", false}, {"127.0.0.1.example", false},
+		{"localhost", true},
+		{"localhost:8080", true},
+		{"app.localhost", true},
+		{"127.0.0.1", true},
+		{"[::1]:80", true},
+		{"a.example", false},
+		{"192.0.2.1", false},
+		{"localhost.evil.example", false},
+		{"evil-localhost", false},
+		{"127.0.0.1.example", false},
 	} {
 		b := f.browser()
 		b.host = tc.host

@@ -165,8 +165,13 @@ func (g *guard) realmOf(r *http.Request) string {
 	if g.realm != "" {
 		return g.realm
 	}
-	if host, _, err := net.SplitHostPort(r.Host); err == nil {
-		return host
+	return hostname(r.Host)
+}
+
+// hostname returns a host without its port.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
 	}
-	return r.Host
+	return host
 }

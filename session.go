@@ -45,10 +45,12 @@ func (c *Integration) readSession(e *expander, d *draft) {
 // __Host- only from the host itself, and only without a domain.
 func (c *Integration) cookieName(name, domain string) string {
 	switch {
-	case domain != "":
-		return "__Secure-admit-" + name
+	case c.ID != "" && domain != "":
+		return "__Secure-admit"
 	case c.ID != "":
 		return "__Host-admit"
+	case domain != "":
+		return "__Secure-admit-" + name
 	}
 	return "__Host-admit-" + name
 }

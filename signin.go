@@ -62,6 +62,13 @@ func (g *guard) serveLogin(w http.ResponseWriter, r *request) (served bool, err 
 	case !g.secure(r):
 		g.warnInsecure(r)
 		return true, g.look.Write(w, r.Request, http.StatusBadRequest, page.Page{Heading: "Only over https", Text: onlyHTTPS})
+	case len(logins) == 1 && !logins[0].sessions.Covers(hostname(r.Host)):
+		g.log.Error("nobody can sign in here: the session's domain does not cover this host, so that browsers drop its cookie",
+			zap.String("integration", logins[0].name), zap.String("host", r.Host))
+		return true, g.look.Write(w, r.Request, http.StatusInternalServerError, page.Page{
+			Heading: "Nobody can sign in here",
+			Text:    "This site is set up in a way that browsers do not accept. Whoever runs it finds the reason in the log.",
+		})
 	case len(logins) > 1:
 		return true, g.look.Write(w, r.Request, http.StatusOK, g.choose(logins, target))
 	case r.Method == http.MethodPost:

@@ -107,6 +107,14 @@ func NewSessions(config SessionConfig, storage store.Store, now func() time.Time
 	return s, nil
 }
 
+// Covers reports whether a browser keeps the session's cookie for a host: without
+// a domain for any, else for the domain and what is below it (RFC 6265 section
+// 5.1.3).
+func (s *Sessions) Covers(host string) bool {
+	domain, host := strings.ToLower(strings.TrimPrefix(s.config.Domain, ".")), strings.ToLower(host)
+	return domain == "" || host == domain || strings.HasSuffix(host, "."+domain)
+}
+
 // newSeals derives the keys. What a seal depends on is bound to it (threat 44).
 func (s *Sessions) newSeals(secrets [][]byte) (*sessionSeals, error) {
 	c := &s.config
