@@ -7,6 +7,8 @@ import (
 	"testing"
 )
 
+// threat 64.
+//
 // DESIGN 2: pages instead of JSON for any navigation; everything else is an API
 // client.
 func TestWantsPage(t *testing.T) {

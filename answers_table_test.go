@@ -23,7 +23,8 @@ type tableRow struct {
 // TestTable holds every cell of DESIGN 2's table that there is today, for each
 // kind of client and method.
 func TestTable(t *testing.T) {
-	down := "http://" + freeAddr(t)
+	down, key := "http://"+freeAddr(t), newKey("k", "k")
+	stranger, near := newKey("s", "s"), newIssuer(t, key.jwk(nil))
 	f := serveOne(t, `admit local {
 		secret `+testSecret+`
 		from header Authorization Bearer
@@ -34,8 +35,20 @@ func TestTable(t *testing.T) {
 	admit down {
 		issuer `+down+`
 		audience any
+	}
+	admit near {
+		jwks `+near.URL+`/jwks
+		audience any
+	}
+	admit far {
+		jwks `+down+`/jwks
+		audience any
 	}`, `
 		admit /down down
+		admit /near near {
+			realm place
+		}
+		admit /two near far
 		admit /in/* local {
 			realm place
 			require groups staff
@@ -43,7 +56,6 @@ func TestTable(t *testing.T) {
 			deny user mallory
 		}
 		`+upstream(t))
-	key := newKey("k", "k")
 	tok := sign(t, testSecret, good(object{"groups": "staff"}))
 	rows := []tableRow{
 		{name: "no credential", target: "/in/x", status: 401, reason: "missing_credential"},
@@ -60,6 +72,8 @@ func TestTable(t *testing.T) {
 		{name: "rule on scope", target: "/in/scoped", headers: []string{"Authorization: Bearer " + tok}, status: 403, code: "insufficient_scope", reason: "rule", scope: "write"},
 		{name: "deny", target: "/in/x", headers: []string{bearer(t, object{"groups": "staff", "sub": "mallory"})}, status: 403, code: "access_denied", reason: "denied"},
 		{name: "keys unreachable", target: "/down", headers: []string{key.bearer(t, down, nil)}, status: 503, code: "temporarily_unavailable", reason: "keys_unavailable"},
+		{name: "nobody's key", target: "/near", headers: []string{stranger.bearer(t, "x", nil)}, status: 401, code: "invalid_token", reason: "unknown_key"},
+		{name: "nobody's key, but one integration is out of reach", target: "/two", headers: []string{stranger.bearer(t, "x", nil)}, status: 503, code: "temporarily_unavailable", reason: "keys_unavailable"},
 	}
 	for _, row := range rows {
 		for _, client := range []struct {

@@ -66,11 +66,17 @@ func (p *place) checkAll(r *request, tokens []string) (first claims.Decision) {
 			}
 			return d
 		}
-		if i == 0 {
+		if i == 0 || outOfReach(d.Reason) {
 			first = d
 		}
 	}
 	return first
+}
+
+// outOfReach reports a refusal for lack of what would tell. It weighs more than
+// another one: with that at hand the request might get in.
+func outOfReach(reason claims.Reason) bool {
+	return reason == claims.KeysUnavailable || reason == claims.StorageUnavailable
 }
 
 // guardCookie refuses what a page of another site sends with a cookie.
@@ -104,8 +110,7 @@ func (p *place) check(ctx context.Context, raw string) claims.Decision {
 		if d.Reason == "" {
 			return d
 		}
-		// What one cannot say now weighs more than what another denies.
-		if i == 0 || d.Reason == claims.KeysUnavailable {
+		if i == 0 || outOfReach(d.Reason) {
 			first = d
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -118,7 +117,8 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 // chooseIntegrations settles whose credentials the gate takes: those it names, or
 // the one in its own block, or the only one there is.
 func (g *gate) chooseIntegrations(o option) error {
-	known := slices.Sorted(maps.Keys(appOf(g.helper.Option("admit")).Integrations))
+	app := appOf(g.helper.Option("admit"))
+	known := app.names()
 	switch {
 	case len(o.args) > 0 && len(g.own) > 0:
 		first := g.own[0]
@@ -160,9 +160,10 @@ func (g *gate) nameIntegrations(o option, known []string) error {
 
 // check makes the checks of Provision that need nothing but what is written.
 func (g *gate) check(o option) error {
-	named, ready := appOf(g.helper.Option("admit")).Integrations, new(guard)
+	app := appOf(g.helper.Option("admit"))
+	ready := &guard{named: app.names()}
 	for _, name := range g.Integrations {
-		ready.integrations = append(ready.integrations, named[name].read(new(expander), name).integration)
+		ready.integrations = append(ready.integrations, app.Integrations[name].read(new(expander), name).integration)
 	}
 	if g.Integration != nil {
 		ready.integrations = append(ready.integrations, g.Integration.read(new(expander), g.Integration.ID).integration)

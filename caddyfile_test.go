@@ -37,6 +37,8 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
+// threat 99.
+//
 // FuzzCaddyfile feeds whole Caddyfiles to the adapter: it must not panic, and what
 // it accepts must be JSON that the modules read.
 func FuzzCaddyfile(f *testing.F) {

@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
+// DESIGN 1.2, "bypass".
+//
 // threat 33: nothing but a canonical path in the line exempts a request.
 func TestBypass(t *testing.T) {
 	s := serve(t, secretIntegration, `
@@ -89,6 +91,8 @@ func TestBypass(t *testing.T) {
 	}
 }
 
+// DESIGN 1.2, "One gate for the site", and "bypass".
+//
 // threat 33: a path that is not canonical is covered by every path of gate and
 // rules, so no spelling of it goes around them.
 func TestPathsThatAreNotCanonical(t *testing.T) {
@@ -239,7 +243,7 @@ func TestEmptyTrial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, list := range []string{`{"require":[]}`, `{"deny":[]}`, `{"require":[],"deny":[]}`} {
+	for _, list := range []string{`{"require":[]}`, `{"deny":[]}`, `{"require":[],"deny":[]}`, `{"require":[],"deny":[{"claim":"user","patterns":["mallory"]}]}`} {
 		config := strings.Replace(string(adapted), `"report_only":{}`, `"report_only":`+list, 1)
 		if config == string(adapted) {
 			t.Fatal("nothing replaced")

@@ -34,6 +34,7 @@ type guard struct {
 	logins    []*integration // those to log in with
 	resource  resource
 	own       *integration // one written in the gate's block
+	named     []string     // all integrations that have a name
 	log       *zap.Logger
 
 	insecure     sync.Once // has been logged
@@ -67,11 +68,22 @@ func (h *Handler) read(e *expander, g *guard) {
 	h.readAnswers(e, g)
 	h.readHeaders(e, g)
 	h.readLogin(e, g)
-	rules := h.rules()
+	h.checkRules(e, g)
+}
+
+// checkRules refuses rules that nobody can satisfy, or that nobody can break.
+func (h *Handler) checkRules(e *expander, g *guard) {
+	demands, denials := h.demands(), h.denials()
 	for _, up := range h.HeaderUp {
-		rules = append(rules, Rule{Claim: up.Claim})
+		demands = append(demands, Rule{Claim: up.Claim, Patterns: up.Patterns})
 	}
-	g.checkEmail(e, rules)
+	g.checkEmail(e, slices.Concat(demands, denials))
+	names := g.named
+	if own := h.Integration; own != nil {
+		demands, denials, names = append(demands, own.Require...), append(denials, own.Deny...), append(names, own.ID)
+	}
+	checkNames(e, "require", demands, names)
+	checkNames(e, "deny", denials, names)
 }
 
 // readAnswers reads what refusals look like.
@@ -151,9 +163,9 @@ func (h *Handler) provisionRules(ctx caddy.Context, e *expander, g *guard) {
 		g.readRules(ctx, e, &g.trial, trial.Require, trial.Deny, nil)
 		if trial.all() {
 			into = &g.trial
-			if trial.Require != nil || trial.Deny != nil {
-				e.fail("report_only: an empty list of rules; leave it out, or write {} to put all rules of the gate on trial")
-			}
+		}
+		if trial.Require != nil && len(trial.Require) == 0 || trial.Deny != nil && len(trial.Deny) == 0 {
+			e.fail("report_only: an empty list of rules; leave it out, or write {} to put all rules of the gate on trial")
 		}
 	}
 	g.readRules(ctx, e, into, h.Require, h.Deny, h.Any)
@@ -185,6 +197,7 @@ func (h *Handler) provisionIntegrations(ctx caddy.Context, g *guard) error {
 		return err
 	}
 	app := loaded.(*App)
+	g.named = app.names()
 	if h.Integration == nil {
 		g.integrations, err = app.named(h.Integrations)
 		return err

@@ -5,6 +5,8 @@ import (
 	"testing"
 )
 
+// DESIGN 1.2, "Claims" and "Patterns", at a gate, and DESIGN 2 for API clients.
+//
 // TestAnswers: a row is one request of an API client and all it can observe.
 func TestAnswers(t *testing.T) {
 	s := serve(t, secretIntegration, `

@@ -4,6 +4,8 @@ import (
 	"testing"
 )
 
+// DESIGN 3, "header_up".
+//
 // threats 36, 39: what a claim becomes in a header, each beside one that may not
 // stand there.
 func TestHeaderValues(t *testing.T) {
@@ -70,7 +72,7 @@ func TestHeaderRules(t *testing.T) {
 			header_up X-Role admin groups admins
 			header_up X-Role editor groups eds*
 			header_up x-role {http.auth.user.claims.role} user *
-			header_up X-Never yes integration other
+			header_up X-Never yes integration other*
 		}
 		`+upstream(t))
 	for _, tc := range []struct {

@@ -1,9 +1,12 @@
 package admit
 
 import (
+	"strings"
 	"testing"
 )
 
+// DESIGN 1.2, "Several integrations", the choice among them.
+//
 // threat 26: a token goes to the integration whose issuer it names, and the keys
 // of one never vouch for another, whatever the key ids are.
 func TestSeveralIntegrations(t *testing.T) {
@@ -75,6 +78,8 @@ func TestSeveralIntegrations(t *testing.T) {
 	}
 }
 
+// DESIGN 1.2, "Several integrations".
+//
 // threat 26: those without an issuer are tried in their order; one that is out of
 // reach weighs more than what another denies.
 func TestIntegrationsInOrder(t *testing.T) {
@@ -96,6 +101,35 @@ func TestIntegrationsInOrder(t *testing.T) {
 	s.get("/", two.bearer(t, "x", nil)).want(t, 200, "")
 }
 
+// DESIGN 2: of several cookies of one name, what cannot be judged now weighs more
+// than what is refused: the one that is out of reach may well be good.
+func TestSeveralCookiesOutOfReach(t *testing.T) {
+	key, down := newKey("k", "k"), "http://"+freeAddr(t)
+	s := serve(t, "admit near {\nsecret "+testSecret+"\nfrom cookie sid\n}\nadmit far {\njwks "+down+"/jwks\naudience api\nfrom cookie sid\n}",
+		"admit near far\nrespond ok")
+	expired := "sid=" + sign(t, testSecret, good(object{"exp": 1}))
+	ok := "sid=" + sign(t, testSecret, good(nil))
+	far := "sid=" + strings.TrimPrefix(key.bearer(t, down, nil), "Authorization: Bearer ")
+	for _, tc := range []struct {
+		name, cookies string
+		status        int
+		reason        string
+	}{
+		{"refused", expired, 401, "expired"},
+		{"refused twice", expired + "; sid=x", 401, "expired"},
+		{"out of reach", far, 503, "keys_unavailable"},
+		{"refused, out of reach", expired + "; " + far, 503, "keys_unavailable"},
+		{"out of reach, refused", far + "; " + expired, 503, "keys_unavailable"},
+		{"out of reach, good", far + "; " + ok, 200, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s.get("/", "Cookie: "+tc.cookies).want(t, tc.status, tc.reason)
+		})
+	}
+}
+
+// DESIGN 1.2, "Several integrations".
+//
 // threat 26: an integration looks only into its own places.
 func TestPlacesOfIntegrations(t *testing.T) {
 	other := "0123456789abcdef0123456789abcde2"

@@ -108,7 +108,7 @@ func (p *place) openSession(r *request, sent *http.Request) (first claims.Decisi
 		if d.Reason = sessionReason(err); d.Reason != claims.StorageUnavailable {
 			r.state.dead = append(r.state.dead, in.sessions)
 		}
-		if first.Reason == "" {
+		if first.Reason == "" || outOfReach(d.Reason) {
 			first = d
 		}
 	}

@@ -93,6 +93,15 @@ func TestMistakes(t *testing.T) {
 		{"email of Cognito for a header", "preset cognito eu-west-1 pool\naudience api", "admit {\nheader_up X-A a email a@b.example\n}", []string{"email", "Cognito"}},
 		{"header name not set", "secret " + testSecret, "admit {\nheader_up {env.ADMIT_TEST_NOT_SET} {http.auth.user.id}\n}", []string{"header_up", "ADMIT_TEST_NOT_SET"}},
 		{"header name filled in with a bad one", "secret " + testSecret, "admit {\nforward token {env.ADMIT_TEST_HOST}\n}", []string{"forward", "not the name of a header"}},
+		{"rule on an integration that is not there", "secret " + testSecret, "admit {\nrequire integration partnr\n}", []string{`require integration "partnr"`, "corp"}},
+		{"deny of one that is not there", "secret " + testSecret, "admit {\ndeny integration corp partnr\n}", []string{`deny integration "partnr"`, "corp"}},
+		{"in any", "secret " + testSecret, "admit {\nany {\nrequire groups x\nrequire integration partnr\n}\n}", []string{`"partnr"`, "corp"}},
+		{"on trial", "secret " + testSecret, "admit {\nreport_only {\ndeny integration partnr\n}\n}", []string{`"partnr"`, "corp"}},
+		{"of a header", "secret " + testSecret, "admit {\nheader_up X-A a integration partnr\n}", []string{`"partnr"`, "corp"}},
+		{"in a variable", "secret " + testSecret, "admit {\ndeny integration {env.ADMIT_TEST_HOST}\n}", []string{`"Host"`, "corp"}},
+		{"in another case", "secret " + testSecret, "admit {\nrequire integration Corp\n}", []string{`"Corp"`, "corp"}},
+		{"at an integration", "secret " + testSecret + "\ndeny integration partnr", "", []string{"integration corp", `"partnr"`}},
+		{"beside one of the gate's own", "secret " + testSecret, "admit {\nsecret x" + testSecret + "\ndeny integration partnr\n}", []string{`"partnr"`, "corp"}},
 		{"unknown integration", "secret " + testSecret, "admit nobody", []string{`"nobody"`, "corp"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -116,6 +125,20 @@ func (m *mistake) check(t *testing.T, text string) {
 			t.Errorf("a secret in: %s", text)
 		}
 	}
+}
+
+// checkJSON loads the integration and a handler in JSON.
+func (m *mistake) checkJSON(t *testing.T, handler string) {
+	t.Helper()
+	err := caddy.Load([]byte(`{"admin": {"disabled": true, "config": {"persist": false}},
+		"logging": {"logs": {"default": {"level": "FATAL"}}},
+		"apps": {"admit": {"integrations": {"corp": {`+m.integration+`}}},
+		"http": {"servers": {"s": {"listen": ["`+freeAddr(t)+`"], "routes": [{"handle": [`+handler+`]}]}}}}}`), true)
+	if err == nil {
+		_ = caddy.Stop()
+		t.Fatal("loaded")
+	}
+	m.check(t, err.Error())
 }
 
 // threat 98: what only JSON can express is refused as well.
@@ -158,7 +181,10 @@ func TestMistakesInJSON(t *testing.T) {
 		{"rule without a claim", secret + `, "require": [{"patterns": ["x"]}]`, "", []string{"corp"}},
 		{"rule of an integration with a matcher", secret + `, "require": [{"match": [{"path": ["/x"]}], "claim": "a", "patterns": ["b"]}]`, "", []string{"require a", "gate"}},
 		{"unknown member", secret + `, "audiences": ["api"]`, "", []string{"audiences"}},
+		{"rule on an integration that is not there", secret + `, "deny": [{"claim": "integration", "patterns": ["partnr"]}]`, "", []string{"corp", `"partnr"`}},
 
+		{"gate: deny of an integration that is not there", secret, `"deny": [{"claim": "integration", "patterns": ["partnr"]}]`, []string{`"partnr"`, "corp"}},
+		{"gate: its own denies what is not there", secret, `"integration": {"id": "mine", "secret": {"value": "x` + testSecret + `"}, "deny": [{"claim": "integration", "patterns": ["partnr"]}]}`, []string{`"partnr"`, "corp, mine"}},
 		{"gate: unknown integration", secret, `"integrations": ["nobody"]`, []string{`"nobody"`, "corp"}},
 		{"gate: named twice", secret, `"integrations": ["corp", "corp"]`, []string{"corp", "twice"}},
 		{"gate: named and its own", secret, `"integrations": ["corp"], "integration": {"id": "x", ` + secret + `}`, []string{"one of them"}},
@@ -190,15 +216,34 @@ func TestMistakesInJSON(t *testing.T) {
 			if tc.gate != "" {
 				tc.gate = ", " + tc.gate
 			}
-			err := caddy.Load([]byte(`{"admin": {"disabled": true, "config": {"persist": false}},
-				"logging": {"logs": {"default": {"level": "FATAL"}}},
-				"apps": {"admit": {"integrations": {"corp": {`+tc.integration+`}}},
-				"http": {"servers": {"s": {"listen": ["`+freeAddr(t)+`"], "routes": [{"handle": [{"handler": "admit"`+tc.gate+`}]}]}}}}}`), true)
-			if err == nil {
-				_ = caddy.Stop()
-				t.Fatal("loaded")
-			}
-			tc.check(t, err.Error())
+			tc.checkJSON(t, `{"handler": "admit"`+tc.gate+`}`)
+		})
+	}
+}
+
+// Names of the whole app count, since sites share rules; a pattern may name what is
+// to come, and deny does not look at case.
+func TestRulesOnIntegrations(t *testing.T) {
+	both := "admit corp {\nsecret " + testSecret + "\ndeny integration partner\n}\nadmit partner {\nsecret x" + testSecret + "\n}"
+	s := serve(t, both, "admit corp {\ndeny integration PARTNER\nrequire integration corp partner other*\n}\nrespond ok")
+	s.get("/", bearer(t, nil)).want(t, 200, "")
+}
+
+// threat 98: the provider refuses what a gate refuses.
+func TestMistakesOfTheProvider(t *testing.T) {
+	const cognito = `"issuer": ["https://a.example"], "audience": ["api"], "vendor": "cognito"`
+	const secret = `"secret": {"value": "` + testSecret + `"}`
+	for _, tc := range []mistake{
+		{"unknown integration", secret, `"integrations": ["nobody"]`, []string{`"nobody"`, "corp"}},
+		{"empty any", secret, `"any": [{"require": []}]`, []string{"any"}},
+		{"rule without patterns", secret, `"require": [{"claim": "groups"}]`, []string{"require groups", "pattern"}},
+		{"rule on an integration that is not there", secret, `"deny": [{"claim": "integration", "patterns": ["partnr"]}]`, []string{`"partnr"`, "corp"}},
+		{"email of Cognito", cognito, `"require": [{"claim": "email", "patterns": ["a@b.example"]}]`, []string{"email", "Cognito"}},
+		{"email of Cognito in any", cognito, `"any": [{"require": [{"claim": "email", "patterns": ["a@b.example"]}]}]`, []string{"email", "Cognito"}},
+		{"unknown member", secret, `"optional": true`, []string{"optional"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.checkJSON(t, `{"handler": "authentication", "providers": {"admit": {`+tc.gate+`}}}`)
 		})
 	}
 }

@@ -49,7 +49,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.taken = make(map[string][]byte)
 	a.known = &keyCollector{integrations: make(map[string]*integration)}
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(a.Integrations)) {
+	for _, name := range a.names() {
 		in, err := a.provision(name, ctx)
 		if err != nil {
 			errs = append(errs, err)
@@ -62,6 +62,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return errors.Join(errs...)
 }
 
+// names lists the integrations.
+func (a *App) names() []string { return slices.Sorted(maps.Keys(a.Integrations)) }
+
 func (a *App) provision(name string, ctx caddy.Context) (*integration, error) {
 	c := a.Integrations[name]
 	switch {
@@ -72,12 +75,18 @@ func (a *App) provision(name string, ctx caddy.Context) (*integration, error) {
 	case c.ID != "":
 		return nil, fmt.Errorf("integration %s: id is for an integration in a gate's own block; this one's is its name", name)
 	}
+	e := newExpander()
+	checkNames(e, "require", c.Require, a.names())
+	checkNames(e, "deny", c.Deny, a.names())
+	if err := e.err("integration " + name); err != nil {
+		return nil, err
+	}
 	return c.provision(name, storage{ctx.Storage()}, ctx.Logger())
 }
 
 // named returns integrations by name: without names the only one there is.
 func (a *App) named(names []string) ([]*integration, error) {
-	known := strings.Join(slices.Sorted(maps.Keys(a.Integrations)), ", ")
+	known := strings.Join(a.names(), ", ")
 	if len(names) == 0 {
 		if len(a.Integrations) != 1 {
 			return nil, fmt.Errorf("which integration? There are %d: %s", len(a.Integrations), known)

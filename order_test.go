@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
+// DESIGN 1.2, "Order".
+//
 // The gate stands before whatever changes the path or answers, wherever its line
 // is written, and judges the path that the client asked for.
 func TestOrder(t *testing.T) {
@@ -61,6 +63,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// DESIGN 1.2, "Inside handle, route, handle_path".
+//
 // In handle_path the gate's matchers see what the block sees, and bypass what the
 // client asked for.
 func TestGateInHandlePath(t *testing.T) {
@@ -96,7 +100,7 @@ func TestGateInHandlePath(t *testing.T) {
 	}
 }
 
-// The directive makes one route without matchers.
+// DESIGN 1.2, "One route": the directive makes one without matchers.
 func TestOneRoute(t *testing.T) {
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfileText("127.0.0.1:1", secretIntegration,
 		"respond ok\n@a not path /x\nadmit @a {\nrequire /y groups z\n}\nadmit /z")), nil)

@@ -192,6 +192,8 @@ func TestSchemeInTwoSpellings(t *testing.T) {
 	}
 }
 
+// DESIGN 1.2, "Sessions and other origins".
+//
 // TestCrossOrigin: a cookie proves nothing for a request that another site makes.
 func TestCrossOrigin(t *testing.T) {
 	s := serve(t, "admit local {\nsecret "+testSecret+"\nfrom cookie sid\nfrom header Authorization Bearer\n}", "admit\nrespond ok")

@@ -12,6 +12,8 @@ const allPlaceholders = `id={http.auth.user.id} groups={http.auth.user.groups} i
 	`deep={http.auth.user.claims.o.inner} none={http.auth.user.nothing} cid={http.auth.candidate.id} cgroups={http.auth.candidate.groups} ` +
 	`verdict={http.auth.admit.verdict} reason={http.auth.admit.reason} rule={http.auth.admit.rule} x={http.auth.admit.x}`
 
+// DESIGN 3, "Placeholders".
+//
 // Placeholders are known wherever a gate has been, and empty where there is
 // nothing to say.
 func TestPlaceholders(t *testing.T) {

@@ -31,18 +31,21 @@ func (Provider) CaddyModule() caddy.ModuleInfo {
 // Provision reads the configuration and finds the integrations.
 func (p *Provider) Provision(ctx caddy.Context) error {
 	p.guard = &guard{log: ctx.Logger()}
-	app, err := ctx.App("admit")
+	loaded, err := ctx.App("admit")
 	if err != nil {
 		return err
 	}
-	if p.guard.integrations, err = app.(*App).named(p.Integrations); err != nil {
+	app := loaded.(*App)
+	if p.guard.integrations, err = app.named(p.Integrations); err != nil {
 		return err
 	}
+	p.guard.named = app.names()
 	p.guard.places = joinPlaces(p.guard.integrations)
 	e := newExpander()
+	gate := &Handler{Integrations: p.Integrations, Require: p.Require, Deny: p.Deny, Any: p.Any}
+	p.guard.warnRules(gate) // loading matchers empties their configuration
 	p.guard.readRules(ctx, e, &p.guard.rules, p.Require, p.Deny, p.Any)
-	rules := (&Handler{Require: p.Require, Deny: p.Deny, Any: p.Any}).rules()
-	p.guard.checkEmail(e, rules)
+	gate.checkRules(e, p.guard)
 	return e.err("admit")
 }
 
@@ -57,6 +60,7 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 	d, err := p.guard.decide(req)
 	if err != nil {
 		s.decide(r, claims.Decision{})
+		p.guard.challenge(w.Header(), req, &d, answer{status: http.StatusUnauthorized})
 		return caddyauth.User{}, false, err
 	}
 	s.decide(r, d)

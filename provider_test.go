@@ -97,6 +97,8 @@ func TestProviderWithoutKeys(t *testing.T) {
 	}
 }
 
+// DESIGN 3, the claim matcher.
+//
 // The claim matcher is an error where no gate has been, false without an
 // identity, and true only for those who have the claim.
 func TestClaimMatcher(t *testing.T) {
@@ -183,7 +185,12 @@ func TestProviderWithAMatcherThatFails(t *testing.T) {
 	s := serve(t, secretIntegration, "admit\nrespond ok")
 	s.loadJSON(strings.NewReplacer("BODY", "[{http.auth.user.id}{http.auth.user.claims.sub}{http.auth.candidate.id}]", "PROVIDER",
 		`"deny": [{"match": [{"expression": "'x' in {http.request.host}"}], "claim": "user", "patterns": ["mallory"]}]`).Replace(jsonSite))
-	if got := s.get("/", bearer(t, nil)); got.StatusCode != 401 || got.body != "[]" {
+	got := s.get("/", bearer(t, nil))
+	if got.StatusCode != 401 || got.body != "[]" {
 		t.Errorf("got %d %q", got.StatusCode, got.body)
+	}
+	// The token may well be good.
+	if challenge := got.Header["Www-Authenticate"]; len(challenge) != 1 || challenge[0] != `Bearer realm="127.0.0.1"` {
+		t.Errorf("challenge %q", challenge)
 	}
 }

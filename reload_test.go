@@ -43,10 +43,10 @@ func TestKeysOutliveReload(t *testing.T) {
 		}
 
 		for name, broken := range map[string][2]string{
-			"second integration":  {fmt.Sprintf(corp, "") + "\nadmit second {\nsecret short\n}", "admit corp\nrespond no"},
-			"integration of gate": {fmt.Sprintf(corp, ""), "admit corp\nadmit {\nissuer " + is.URL + "\naudience api\nrequire a..b x\n}\nrespond no"},
-			"gate":                {fmt.Sprintf(corp, ""), "admit corp {\nheader_up X-User fixed\n}\nrespond no"},
-			"gate with its own":   {fmt.Sprintf(corp, ""), "admit {\nissuer " + is.URL + "\naudience api\nheader_up X-User fixed\n}\nrespond no"},
+			"second integration":  {fmt.Sprintf(corp, "") + "\nadmit second {\nsecret {env.ADMIT_TEST_NOT_SET}\n}", "admit corp\nrespond no"},
+			"integration of gate": {fmt.Sprintf(corp, ""), "admit corp\nadmit {\nissuer " + is.URL + "\naudience api\nrequire a {env.ADMIT_TEST_NOT_SET}\n}\nrespond no"},
+			"gate":                {fmt.Sprintf(corp, ""), "admit corp {\nheader_up X-User {env.ADMIT_TEST_NOT_SET}\n}\nrespond no"},
+			"gate with its own":   {fmt.Sprintf(corp, ""), "admit {\nissuer " + is.URL + "\naudience api\nheader_up X-User {env.ADMIT_TEST_NOT_SET}\n}\nrespond no"},
 		} {
 			if err := loadText(caddyfileText(s.addr, broken[0], broken[1])); err == nil {
 				t.Fatalf("%s: loaded", name)

@@ -23,6 +23,8 @@ func (s *site) judge(t *testing.T, rows []ruleRow) {
 
 type object = map[string]any
 
+// DESIGN 1.2, "Claims" and "Patterns", and "email".
+//
 // threats 32, 34: what rules say, and that nothing holds for a claim that is not
 // there.
 func TestRules(t *testing.T) {
@@ -119,6 +121,8 @@ func TestRules(t *testing.T) {
 	s.get("/", bearer(t, acme(object{"dept": "sales"}))).want(t, 200, "")
 }
 
+// DESIGN 1.1, "Who it is", and 3, the user id.
+//
 // threat 31: who has no user id is nobody, unless that is asked for.
 func TestIdentity(t *testing.T) {
 	body := "admit\nrespond \"[{http.auth.user.id}]\""
@@ -144,6 +148,8 @@ func TestIdentity(t *testing.T) {
 	s.get("/", bearer(t, object{"sub": "a\nb"})).want(t, 401, "no_identity")
 }
 
+// DESIGN 1.2, "One route", several gates.
+//
 // Gates that overlap all apply; a later one reuses the identity if it knows the
 // integration, and looks at what the client sent if not.
 func TestSeveralGates(t *testing.T) {

@@ -30,6 +30,8 @@ const spoofedSite = `
 	}
 	`
 
+// DESIGN 3, "header_up", and 1.2, "One route": identity headers.
+//
 // threat 36: no header of ours comes from a client, however it is spelled and
 // whatever becomes of the request.
 func TestSpoofedHeaders(t *testing.T) {

@@ -1,6 +1,9 @@
 package admit
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -87,6 +90,55 @@ func TestWarningsAtLoad(t *testing.T) {
 				t.Errorf("warning %v, want %q in it", got[0], tc.detail)
 			}
 		})
+	}
+}
+
+// The warning names the site by host and by address, since hosts may be the same.
+func TestWarningNamesTheAddress(t *testing.T) {
+	f := serveFront(t, secretIntegration, "http://a.example:PORT {\n@m header X-Y z\nadmit @m\n}")
+	for _, entry := range f.entries("") {
+		if msg, _ := entry["msg"].(string); strings.Contains(msg, "tells requests apart") {
+			if got := fmt.Sprint(entry["site"], entry["listen"]); got != "a.example["+strings.Replace(f.addr, "127.0.0.1", "", 1)+"]" && got != "a.example["+f.addr+"]" {
+				t.Errorf("names %s", got)
+			}
+			return
+		}
+	}
+	t.Error("no warning")
+}
+
+// threat 98: the provider warns of its rules as a gate does.
+func TestWarningsOfTheProvider(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "log")
+	load := func(provider string) (messages []string) {
+		t.Helper()
+		config := strings.NewReplacer("PROVIDER", provider, "BODY", "", `"level": "FATAL"`, `"level": "WARN", "writer": {"output": "file", "filename": "`+file+`"}`,
+			`"integrations": {`, `"integrations": {"other": {"secret": {"value": "x`+testSecret+`"}}, `).Replace(jsonSite)
+		s := &site{t: t}
+		s.loadJSON(config)
+		if err := s.stop(); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			if strings.Contains(line, "authentication.providers.admit") {
+				messages = append(messages, line)
+			}
+		}
+		return messages
+	}
+	const both = `"integrations": ["local", "other"]`
+	if got := load(both + `, "require": [{"claim": "user", "patterns": ["ada"]}, {"claim": "integration", "patterns": ["local"]}]`); len(got) != 0 {
+		t.Errorf("warnings %q", got)
+	}
+	got := strings.Join(load(both+`, "require": [{"claim": "user", "patterns": ["ada"]}], "any": [{"match": [{"path": ["/x/*"]}], "require": [{"claim": "scope", "patterns": ["a"]}]}]`), "")
+	for _, want := range []string{"several integrations may call different people the same", "covers what is below a path but not the path itself"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in %s", want, got)
+		}
 	}
 }
 

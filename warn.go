@@ -1,7 +1,6 @@
 package admit
 
 import (
-	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -35,12 +34,26 @@ func (g *guard) warnRules(h *Handler) {
 }
 
 // rules lists all rules of the gate, those on trial and those in an any too.
-func (h *Handler) rules() []Rule {
-	all := slices.Concat(h.Require, h.Deny, h.ReportOnly.rules())
+func (h *Handler) rules() []Rule { return slices.Concat(h.demands(), h.denials()) }
+
+// demands lists the rules of which some must hold.
+func (h *Handler) demands() []Rule {
+	all := slices.Clone(h.Require)
+	if h.ReportOnly != nil {
+		all = append(all, h.ReportOnly.Require...)
+	}
 	for _, a := range h.Any {
 		all = append(all, a.Require...)
 	}
 	return all
+}
+
+// denials lists the rules of which none may hold.
+func (h *Handler) denials() []Rule {
+	if h.ReportOnly == nil {
+		return h.Deny
+	}
+	return slices.Concat(h.Deny, h.ReportOnly.Deny)
 }
 
 // matchers lists the matchers of the gate and its rules.
@@ -94,7 +107,7 @@ func warnOpen(ctx caddy.Context, log *zap.Logger) {
 			narrow := slices.ContainsFunc(gates, func(g *guard) bool { return g.match != nil && !g.match.onlyPath })
 			if narrow && !bare {
 				log.Warn("a gate of this site tells requests apart by more than the path, and no other covers the rest: what its matcher leaves out is open to anybody",
-					zap.String("site", cmp.Or(site, strings.Join(server.Listen, " "))))
+					zap.String("site", site), zap.Strings("listen", server.Listen))
 			}
 		}
 	}

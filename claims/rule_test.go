@@ -46,6 +46,8 @@ func judge(t testing.TB, rule string, id *Identity) Outcome {
 	return r.Judge(id)
 }
 
+// DESIGN 1.2, "Claims", "Patterns" and "email".
+//
 // A row holds what a rule must take and, differing in one thing, what it must not.
 func TestRuleOnClaims(t *testing.T) {
 	for _, tc := range []struct{ rule, holds, fails string }{
