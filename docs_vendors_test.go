@@ -186,6 +186,30 @@ func TestVendorsDocument(t *testing.T) {
 	}
 }
 
+// Service accounts of Google get in where they are named, others do not.
+func TestVendorsDocumentServiceAccounts(t *testing.T) {
+	section := readDoc(t, "docs/vendors.md").section(2, "Google")
+	fences := map[string]string{}
+	for _, f := range (document{text: section.text}).fences() {
+		fences[f.info] = f.text
+	}
+	site := strings.Replace(fences["caddyfile"], "require hd example.com\n", fences["caddyfile gate"], 1)
+	var token map[string]any
+	if err := json.Unmarshal([]byte(fences["jsonc"]), &token); err != nil {
+		t.Fatal(err)
+	}
+	tc := vendorCases["Google"]
+	v := newVendor(t, &tc)
+	v.serve(site, token)
+	for _, row := range []vendorRow{
+		{status: 200},
+		{claims: object{"hd": nil, "email": "jobs@my-project.iam.gserviceaccount.com"}, status: 200},
+		{claims: object{"hd": nil, "email": "jobs@other-project.iam.gserviceaccount.com"}, status: 403, want: "rule"},
+	} {
+		v.send(t, &row)
+	}
+}
+
 // vendor stands in for an identity provider, and its site is served.
 type vendor struct {
 	t       *testing.T
