@@ -84,12 +84,13 @@ func operationsSite(t *testing.T, fences []fence, log string) *strings.Replacer 
 			o["filename"] = log
 		}
 	})
-	logs := config["logging"].(map[string]any)["logs"].(map[string]any)
-	logs["default"].(map[string]any)["level"] = "ERROR"
-	addr := runPlain(t, config, "", logs)[""]
+	logs := config["logging"].(map[string]any)
+	logs["logs"].(map[string]any)["default"].(map[string]any)["level"] = "ERROR"
 	admin := freeAddr(t)
-	config["admin"] = map[string]any{"listen": admin, "config": map[string]any{"persist": false}}
-	loadTree(t, config)
+	addr := runPlain(t, config, "", func() {
+		config["logging"] = logs
+		config["admin"] = map[string]any{"listen": admin, "config": map[string]any{"persist": false}}
+	})[""]
 	_, port, _ := net.SplitHostPort(addr)
 	return strings.NewReplacer("localhost:8080", "localhost:"+port, "http://localhost:2019", "http://"+admin)
 }

@@ -142,9 +142,11 @@ func TestTrialExampleIsLogged(t *testing.T) {
 	t.Setenv("ISSUER", corp.url)
 	config := adaptFile(t, "examples/trial/Caddyfile")
 	file := filepath.Join(t.TempDir(), "log")
-	addr := runPlain(t, config, newApplication(t), map[string]any{"default": map[string]any{
-		"writer": map[string]any{"output": "file", "filename": file}, "encoder": map[string]any{"format": "json"},
-	}})
+	addr := runPlain(t, config, newApplication(t), func() {
+		config["logging"] = map[string]any{"logs": map[string]any{"default": map[string]any{
+			"writer": map[string]any{"output": "file", "filename": file}, "encoder": map[string]any{"format": "json"},
+		}}}
+	})
 	row := exampleRow{
 		host: "api.example.com", path: "/reports/x", status: 200,
 		headers: []string{corp.bearer(t, map[string]any{"aud": "https://api.example.com", "groups": []string{"staff", "contractors"}})},
@@ -267,8 +269,8 @@ func adaptFile(t *testing.T, file string) map[string]any {
 
 // runPlain loads a config whose servers listen on plain ports instead, and whose
 // proxies lead to an application. It returns their addresses by name, that of
-// the only one as "" as well. Without logs nothing is logged.
-func runPlain(t *testing.T, config map[string]any, application string, logs map[string]any) map[string]string {
+// the only one as "" as well. Nothing is logged, unless adjust says otherwise.
+func runPlain(t *testing.T, config map[string]any, application string, adjust func()) map[string]string {
 	t.Helper()
 	addrs := map[string]string{}
 	for name, server := range config["apps"].(map[string]any)["http"].(map[string]any)["servers"].(map[string]any) {
@@ -284,8 +286,8 @@ func runPlain(t *testing.T, config map[string]any, application string, logs map[
 		}
 	})
 	quiet(config)
-	if logs != nil {
-		config["logging"] = map[string]any{"logs": logs}
+	if adjust != nil {
+		adjust()
 	}
 	loadTree(t, config)
 	return addrs
