@@ -22,11 +22,11 @@ func ReturnPath(target string) (string, error) {
 	if len(target) > MaxReturn || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
 		return "", ErrUnsafeReturn
 	}
-	if strings.Contains(target, `\`) || strings.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r == 0x7f || r > '~' }) {
+	if strings.ContainsAny(target, `\#`) || strings.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r == 0x7f || r > '~' }) {
 		return "", ErrUnsafeReturn
 	}
 	u, err := url.Parse(target)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Fragment != "" || !safePath(u.Path) {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !safePath(u.Path) {
 		return "", ErrUnsafeReturn
 	}
 	return target, nil

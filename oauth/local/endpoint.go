@@ -65,6 +65,7 @@ var (
 	badGrant     = &refusal{http.StatusBadRequest, "invalid_grant", claims.BadPassword, 0, false}
 	badRefresh   = &refusal{http.StatusBadRequest, "invalid_grant", claims.Revoked, 0, false}
 	outage       = &refusal{http.StatusServiceUnavailable, "temporarily_unavailable", claims.StorageUnavailable, 10 * time.Second, false}
+	busy         = &refusal{http.StatusServiceUnavailable, "temporarily_unavailable", claims.SignInUnavailable, 10 * time.Second, false}
 	failure      = &refusal{http.StatusInternalServerError, "server_error", "", 0, false}
 )
 
@@ -179,8 +180,10 @@ func refusalOf(err error) *refusal {
 		return badGrant
 	case errors.Is(err, ErrInvalidGrant):
 		return badRefresh
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, ErrBusy):
+	case errors.Is(err, store.ErrUnavailable):
 		return outage
+	case errors.Is(err, ErrBusy), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return busy
 	}
 	return failure
 }
