@@ -3,7 +3,6 @@ package admit
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,6 +61,7 @@ type problem struct {
 	Status int    `json:"status"`
 	Error  string `json:"error,omitempty"`
 	Reason string `json:"reason"`
+	Login  string `json:"login,omitempty"` // where a browser can be sent
 }
 
 // refuse answers a refusal: by an error route of the site if one would, else
@@ -96,14 +96,17 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 		}
 		if a.status == http.StatusForbidden && d.Identity != nil {
 			p.User = d.Identity.User()
-			if g.canLogIn() {
-				target := url.Values{"return_to": {r.original.RequestURI()}}
-				p.Links = append(p.Links, page.Link{Path: g.prefix + "/login?" + target.Encode(), Text: "Sign in as someone else"})
+			if where, ok := g.loginURL(r); ok {
+				p.Links = append(p.Links, page.Link{Path: where, Text: "Sign in as someone else"})
 			}
 		}
 		return g.look.Write(w, r.Request, a.status, p)
 	}
-	return writeProblem(w, r.Request, problem{http.StatusText(a.status), a.status, a.code, string(d.Reason)})
+	p := problem{http.StatusText(a.status), a.status, a.code, string(d.Reason), ""}
+	if g.login && needsLogin(d) && g.secure(r) {
+		p.Login = g.prefix + "/login"
+	}
+	return writeProblem(w, r.Request, p)
 }
 
 // seconds writes a time as Retry-After does, rounded up.

@@ -146,7 +146,9 @@ func TestOwnCookies(t *testing.T) {
 		{"a=b; " + session + "; c=\"d e\";f", "a=b; c=\"d e\";f"},
 		{session + "; __Host-admit-home.1=x; __Host-admit-home.7=x; __Host-admit-home.state.abc=x; z=1", "z=1"},
 		{session + ";z=1;  y = 2 ", "z=1;  y = 2"},
-		{session + "; __Host-admit-homes=1; x__Host-admit-home=2; __host-admit-home=3", "__Host-admit-homes=1; x__Host-admit-home=2; __host-admit-home=3"},
+		{session + "; __Host-admits=1; x__Host-admit-home=2; __host-admit-home=3; -admit=4", "__Host-admits=1; x__Host-admit-home=2; __host-admit-home=3; -admit=4"},
+		// Those of gates elsewhere on the host neither.
+		{session + "; __Host-admit=1; __Host-admit-work.1=2; __Secure-admit-corp=3; __Secure-admit.state.x=4; z=1", "z=1"},
 		{"a=1;b=2; ;c", "a=1;b=2; ;c"},
 	} {
 		for _, path := range []string{"/in/a", "/in/free", "/in/b", "/out"} {
@@ -230,5 +232,53 @@ func TestSessionEnds(t *testing.T) {
 			a := (&localBrowser{f, "localhost", maps.Clone(old)}).do("GET", "/x")
 			return strings.Contains(a.body, `"reason":"session_expired"`)
 		})
+	}
+}
+
+// An answer with a renewed session is nobody else's, whatever the application says
+// (threat 49).
+func TestRenewedAnswer(t *testing.T) {
+	f, _ := serveHome(t, homeIntegration(t, "home", "session {\nidle 1s\n}"), "admit {\nlogin\n}\nhandle /file {\nheader Cache-Control \"public, max-age=60\"\nrespond hello\n}\n"+upstream(t))
+	b := f.browser().signIn()
+	first := b.cookies["__Host-admit-home"]
+	eventually(t, "renewed", func() bool {
+		a := b.visit("/file")
+		if a.StatusCode != 200 || a.body != "hello" {
+			t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+		want := "public, max-age=60"
+		if len(a.Cookies()) > 0 {
+			want = "private, no-store"
+		}
+		if got := a.Header["Cache-Control"]; len(got) != 1 || got[0] != want {
+			t.Fatalf("Cache-Control %q, cookies %v", got, a.Cookies())
+		}
+		return b.cookies["__Host-admit-home"] != first
+	})
+}
+
+// Whom rules refuse is told who they are, and may sign in as somebody else; a
+// script is told where to send its user.
+func TestRefusedHere(t *testing.T) {
+	f, _ := serveHome(t, homeIntegration(t, "home", "basic"), "admit {\nlogin\nrequire groups nobody\n}\n"+upstream(t))
+	b := f.browser().signIn()
+	a := b.visit("/x?y=z")
+	if checkPage(t, a); a.StatusCode != 403 || !strings.Contains(a.body, "<strong>ada</strong>") ||
+		!strings.Contains(a.body, `<a href="/oauth2/login?return_to=%2Fx%3Fy%3Dz">Sign in as someone else</a>`) {
+		t.Errorf("%d\n%s", a.StatusCode, a.body)
+	}
+	for name, tc := range map[string]struct {
+		a    answered
+		told bool
+	}{
+		"nobody":         {f.ask("GET", "localhost", "/x", script...), true},
+		"broken session": {f.ask("GET", "localhost", "/x", "Cookie: __Host-admit-home=x"), true},
+		"plain http":     {f.ask("GET", "a.example", "/x"), false},
+		"bad password":   {f.ask("GET", "localhost", "/x", basicHeader("ada", "x")), false},
+		"refused":        {b.do("GET", "/x"), false},
+	} {
+		if got := strings.Contains(tc.a.body, `"login":"/oauth2/login"`); got != tc.told {
+			t.Errorf("%s: %s", name, tc.a.body)
+		}
 	}
 }

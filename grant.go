@@ -44,7 +44,7 @@ func (g *guard) serveGrant(w http.ResponseWriter, r *request, serve func(*local.
 	g.origins.expose(w.Header(), r.Request)
 	if _, listed := g.origins.of(r.Request); crossOrigin(r.Request) && !listed && !g.origins.fromSite(r.Request) {
 		// No cookie counts here, but a page could guess from its visitors' addresses.
-		return true, writeProblem(w, r.Request, problem{http.StatusText(forbidden.status), forbidden.status, forbidden.code, string(claims.CrossOrigin)})
+		return true, writeProblem(w, r.Request, problem{http.StatusText(forbidden.status), forbidden.status, forbidden.code, string(claims.CrossOrigin), ""})
 	}
 	o := serve(in.local.endpoint)
 	if o.Grant == "password" {
@@ -76,7 +76,7 @@ func (g *guard) serveJWKS(w http.ResponseWriter, r *request) (served bool, err e
 			w.Header().Set("Retry-After", retryAfter)
 			return true, writeProblem(w, r.Request, problem{
 				http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable,
-				unavailable.code, string(claims.StorageUnavailable),
+				unavailable.code, string(claims.StorageUnavailable), "",
 			})
 		}
 		all.Keys = append(all.Keys, keys...)

@@ -143,8 +143,8 @@ func (c *Integration) warn(name string, log *zap.Logger) {
 		log.Warn("access tokens of an Okta organisation's own server are meant for Okta alone: name one of its authorization servers",
 			zap.String("integration", name))
 	}
-	if slices.ContainsFunc(c.From, func(p Place) bool { return p.Header != "" && p.Header != "Authorization" }) {
-		log.Warn("from header: Caddy's access log hides only Authorization and Cookie, see \"Tokens in the query\" in docs/reference.md",
+	if len(c.From) == 0 && len(c.APIKey) > 0 || slices.ContainsFunc(c.From, func(p Place) bool { return p.Header != "" && p.Header != "Authorization" }) {
+		log.Warn("credentials in a header of their own: Caddy's access log hides only Authorization and Cookie, see \"Tokens in the query\" in docs/reference.md",
 			zap.String("integration", name))
 	}
 	if slices.ContainsFunc(c.From, func(p Place) bool { return p.Query != "" }) {

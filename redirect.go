@@ -26,15 +26,27 @@ func (g *guard) sendToLogin(w http.ResponseWriter, r *request, d *claims.Decisio
 		g.warnInsecure(r)
 		return false, nil
 	}
-	path := g.prefix + "/login"
-	first, reached := g.answersLogin(r, path)
-	if !reached {
+	where, ok := g.loginURL(r)
+	if !ok {
 		g.log.Error("no gate answers at the login page: this one stands in a block that does not include it; write \"endpoints\" with a path inside the block",
-			zap.String("host", r.Host), zap.String("path", path))
+			zap.String("host", r.Host), zap.String("path", g.prefix+"/login"))
 		return true, caddyhttp.Error(http.StatusInternalServerError, errors.New("admit: login page not reachable"))
 	}
+	w.Header().Set("Location", where)
+	w.WriteHeader(http.StatusFound)
+	return true, nil
+}
+
+// loginURL returns where to log in and come back to what was asked for. It reports
+// false if one cannot.
+func (g *guard) loginURL(r *request) (string, bool) {
+	path := g.prefix + "/login"
+	first, reached := g.answersLogin(r, path)
+	if !g.login || !reached {
+		return "", false
+	}
 	target := r.original.RequestURI()
-	if len(target) > oauth.MaxReturn {
+	if len(target) > oauth.MaxReturn || r.Method != http.MethodGet {
 		target = "/"
 	}
 	query := url.Values{"return_to": {target}}
@@ -43,9 +55,7 @@ func (g *guard) sendToLogin(w http.ResponseWriter, r *request, d *claims.Decisio
 			query.Add("integration", in.name)
 		}
 	}
-	w.Header().Set("Location", path+"?"+query.Encode())
-	w.WriteHeader(http.StatusFound)
-	return true, nil
+	return path + "?" + query.Encode(), true
 }
 
 // answersLogin reports whether a gate where one can log in as for this one is

@@ -2,6 +2,7 @@ package admit
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/oauth"
 )
 
 // ServeHTTP serves the gate's endpoints, decides about every other request, and
@@ -55,7 +57,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			dropOverrides(r.Header) // only this method is exempt
 		}
 	default:
-		g.renew(w, req)
+		w = g.renew(w, req)
 		g.headers.set(r, s)
 		g.forwardCredential(r, s)
 	}
@@ -68,30 +70,69 @@ func undecided(w http.ResponseWriter, err error) error {
 	return caddyhttp.Error(http.StatusInternalServerError, err)
 }
 
-// stripCookies takes the sessions of this gate's integrations out of the request,
-// whoever it is for: they are nobody else's business.
+// stripCookies takes sessions out of the request, whoever it is for: those of this
+// gate's integrations, and what has a standard name. They are nobody else's
+// business.
 func (g *guard) stripCookies(r *http.Request, s *state) {
-	if len(r.Header["Cookie"]) == 0 {
+	if len(r.Header["Cookie"]) == 0 || !g.hasSessions() && !oauth.MayHoldStandard(r) {
 		return
 	}
+	s.keepSent(r)
 	for _, in := range g.integrations {
 		if in.sessions != nil {
-			s.keepSent(r)
 			in.sessions.Strip(r)
 		}
 	}
+	oauth.StripStandard(r)
 }
 
-// renew notes that the session of a request is in use. That it could not be noted
-// is no reason to refuse the request.
-func (g *guard) renew(w http.ResponseWriter, r *request) {
+// renew notes that the session of a request is in use, and returns the writer of
+// its answer. That it could not be noted is no reason to refuse the request.
+func (g *guard) renew(w http.ResponseWriter, r *request) http.ResponseWriter {
 	o := r.state.opened
 	if o == nil || r.state.decision.Credential != "session" {
-		return
+		return w
 	}
+	before := len(w.Header()["Set-Cookie"])
 	if err := o.in.sessions.Renew(r.Context(), w, r.sentRequest(), o.session); err != nil {
 		g.log.Warn("the use of a session could not be noted", zap.String("integration", o.in.name), zap.Error(err))
 	}
+	if len(w.Header()["Set-Cookie"]) == before {
+		return w
+	}
+	return &uncached{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+}
+
+// uncached is for an answer with somebody's cookie: nobody stores it, whatever the
+// application says (threat 49).
+type uncached struct {
+	*caddyhttp.ResponseWriterWrapper
+	begun bool
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *uncached) WriteHeader(status int) {
+	if !w.begun {
+		w.Header()["Cache-Control"] = []string{"private, no-store"}
+		w.begun = status >= http.StatusOK || status == http.StatusSwitchingProtocols
+	}
+	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (w *uncached) Write(data []byte) (int, error) {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriterWrapper.Write(data)
+}
+
+// ReadFrom implements [io.ReaderFrom].
+func (w *uncached) ReadFrom(from io.Reader) (int64, error) {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriterWrapper.ReadFrom(from)
 }
 
 // judge decides about a request that the gate covers.

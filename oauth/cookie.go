@@ -235,15 +235,41 @@ func cookies(r *http.Request) iter.Seq2[string, string] {
 }
 
 // strip takes the cookies that are ours out of a request.
-func (c *sessionCookies) strip(r *http.Request) {
+func (c *sessionCookies) strip(r *http.Request) { stripCookies(r, c.name, c.owns) }
+
+// StripStandard takes all cookies with a standard name out of a request, whichever
+// gate's they are: no application has a use for the sessions of another.
+func StripStandard(r *http.Request) { stripCookies(r, standardInfix, isStandard) }
+
+// MayHoldStandard reports whether a request may have a cookie for [StripStandard].
+func MayHoldStandard(r *http.Request) bool {
+	return slices.ContainsFunc(r.Header["Cookie"], func(line string) bool { return strings.Contains(line, standardInfix) })
+}
+
+// standardInfix is in all standard names.
+const standardInfix = "-admit"
+
+// isStandard reports whether a cookie has the name that one of a session or of a
+// login under way has by default.
+func isStandard(name string) bool {
+	for _, prefix := range []string{"__Host-admit", "__Secure-admit"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && (rest == "" || rest[0] == '-' || rest[0] == '.') {
+			return true
+		}
+	}
+	return false
+}
+
+// stripCookies takes cookies out of a request. All their names hold a text.
+func stripCookies(r *http.Request, text string, owns func(name string) bool) {
 	lines := r.Header["Cookie"]
-	ours := func(line string) bool { return strings.Contains(line, c.name) }
+	ours := func(line string) bool { return strings.Contains(line, text) }
 	if !slices.ContainsFunc(lines, ours) {
 		return
 	}
 	kept := make([]string, 0, len(lines))
 	for _, line := range lines {
-		if line = c.stripLine(line); line != "" {
+		if line = stripLine(line, owns); line != "" {
 			kept = append(kept, line)
 		}
 	}
@@ -256,12 +282,12 @@ func (c *sessionCookies) strip(r *http.Request) {
 
 // stripLine leaves a line without cookies of ours as it is. Of another one all
 // pairs stay as they are, and what was between the first and the last of them.
-func (c *sessionCookies) stripLine(line string) string {
+func stripLine(line string, owns func(name string) bool) string {
 	pairs := strings.Split(line, ";")
 	all := len(pairs)
 	pairs = slices.DeleteFunc(pairs, func(pair string) bool {
 		name, _, _ := strings.Cut(pair, "=")
-		return c.owns(textproto.TrimString(name))
+		return owns(textproto.TrimString(name))
 	})
 	if len(pairs) == all {
 		return line
