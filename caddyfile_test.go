@@ -12,7 +12,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddytest"
 )
 
-// Each file holds a Caddyfile, a line of dashes, then its JSON or a part of its error.
+// Each file holds a Caddyfile, a line of dashes, then its JSON or a part of its
+// error. DESIGN 1.2, "No integration named": gate_only_one, gate_inline and
+// error_gate_none, error_gate_several.
 func TestAdapt(t *testing.T) {
 	files, err := filepath.Glob("testdata/adapt/*.txt")
 	if err != nil || len(files) == 0 {

@@ -55,3 +55,15 @@ func TestAnswers(t *testing.T) {
 		})
 	}
 }
+
+// DESIGN 1.2, "No rules": any identity gets in, and nobody else.
+func TestNoRules(t *testing.T) {
+	s := serve(t, secretIntegration, "admit\nrespond {http.auth.user.id}")
+	for _, user := range []string{"ada", "mallory"} {
+		if got := s.get("/", bearer(t, object{"sub": user})); got.StatusCode != 200 || got.body != user {
+			t.Errorf("%s: %d %q", user, got.StatusCode, got.body)
+		}
+	}
+	s.get("/").want(t, 401, "missing_credential")
+	s.get("/", bearer(t, object{"exp": 1})).want(t, 401, "expired")
+}
