@@ -121,9 +121,7 @@ func TestBasicLocked(t *testing.T) {
 	}
 	f.ask("GET", "localhost", "/x", basicHeader("ada", adaPassword)).seen(t)
 	// A reload is no amnesty.
-	if err := f.load("storage admit_test "+t.Name()+"\n"+homeIntegration(t, "home", "basic\nsession {\nmax 1h\n}"), "http://:PORT {\nadmit\nrespond ok\n}"); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(homeIntegration(t, "home", "basic\nsession {\nmax 1h\n}"), "admit\nrespond ok")
 	f.ask("GET", "localhost", "/x", basicHeader("bob", "yet another")) // in case the lock is over by now
 	f.ask("GET", "localhost", "/x", basicHeader("bob", "and another")).want(t, 429, "locked_out")
 }

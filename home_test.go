@@ -330,3 +330,13 @@ func stopCaddy(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// reload replaces the configuration. It takes another address, so that no request
+// meets the server that is on its way out.
+func (f *front) reload(global, body string) {
+	f.t.Helper()
+	f.addr = freeAddr(f.t)
+	if err := f.load("storage admit_test "+f.t.Name()+"\n"+global, "http://:PORT {\n"+body+"\n}"); err != nil {
+		f.t.Fatal(err)
+	}
+}

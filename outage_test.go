@@ -13,9 +13,7 @@ func TestLoadWithoutStorage(t *testing.T) {
 	local := homeIntegration(t, "home", "tokens\nbasic\nsession {\nstore storage\n}\napi_key robot "+sha256Hex(robotKey))
 	site := "admit {\nlogin\n}\n" + upstream(t)
 	f, disk := serveHome(t, local, site)
-	if err := f.load("storage admit_test "+t.Name()+"\n"+local, "http://:PORT {\n"+site+"\n}"); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(local, site)
 	if n := disk.total(); n != 0 {
 		t.Errorf("the storage was asked %d times", n)
 	}
@@ -105,9 +103,7 @@ func TestSessionWithoutStorage(t *testing.T) {
 	local, site := homeIntegration(t, "home", "session {\nstore storage\n}"), "admit {\nlogin\n}\n"+upstream(t)
 	f, disk := serveHome(t, local, site)
 	b := f.browser().signIn()
-	if err := f.load("storage admit_test "+t.Name()+"\n"+local, "http://:PORT {\n"+site+"\n}"); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(local, site)
 	disk.fail("load")
 	page := b.visit("/x")
 	checkOutage(t, page)

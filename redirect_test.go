@@ -180,9 +180,7 @@ func TestUnreachableLogin(t *testing.T) {
 	if a := f.ask("GET", "localhost", "/private/x"); a.StatusCode != 401 {
 		t.Errorf("API client: %d", a.StatusCode)
 	}
-	if err := f.load("storage admit_test "+t.Name()+"\n"+homeIntegration(t, "home", ""), "http://:PORT {\n"+gate("endpoints /private/oauth2")+"\n}"); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(homeIntegration(t, "home", ""), gate("endpoints /private/oauth2"))
 	b := f.browser()
 	a = b.visit("/private/x?y")
 	if location(a) != "/private/oauth2/login?return_to=%2Fprivate%2Fx%3Fy" {
