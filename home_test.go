@@ -195,6 +195,7 @@ func homeIntegration(t testing.TB, name, more string) string {
 func serveHome(t *testing.T, global, body string) (*front, *testDisk) {
 	t.Helper()
 	forgetGuesses(t)
+	t.Cleanup(func() { testDisks.Delete(t.Name()) })
 	return serveOne(t, "storage admit_test "+t.Name()+"\n"+global, body), testDiskOf(t.Name())
 }
 
