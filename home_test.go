@@ -29,7 +29,6 @@ func init() { caddy.RegisterModule(new(testStorage)) }
 // Caddyfile it is "storage admit_test <name>".
 type testStorage struct {
 	Name string `json:"name"`
-	disk *testDisk
 }
 
 // testDisk is what storages of one name share.
