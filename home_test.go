@@ -247,6 +247,24 @@ func (b *localBrowser) visit(target string, headers ...string) answered {
 	return b.do("GET", target, slices.Concat(navigation, []string{"Sec-Fetch-Site: none"}, headers)...)
 }
 
+// goOn follows a page that leads on by itself, as the one after logging out does:
+// always to the next page of the gate.
+func (b *localBrowser) goOn(a answered) answered {
+	b.t.Helper()
+	next, ok := strings.CutPrefix(a.Header.Get("Refresh"), "0; url=")
+	if !ok {
+		return a
+	}
+	if a.StatusCode != 200 || !strings.HasPrefix(next, "/oauth2/logged-out") {
+		b.t.Errorf("%d leads on to %q", a.StatusCode, next)
+	}
+	after := b.do("GET", next, append(slices.Clone(navigation), "Sec-Fetch-Site: same-origin")...)
+	if after.Header.Get("Clear-Site-Data") != `"cache"` {
+		b.t.Errorf("%s: the browser keeps what it has: %v", next, after.Header)
+	}
+	return after
+}
+
 // post sends a form of a page of the site.
 func (b *localBrowser) post(target string, form url.Values, headers ...string) answered {
 	b.t.Helper()

@@ -209,7 +209,7 @@ func TestReturnTarget(t *testing.T) {
 			if b.cookies["__Host-admit-home"] == "" {
 				b.signIn()
 			}
-			out := b.visit("/oauth2/logout?" + url.Values{"return_to": {target}}.Encode())
+			out := b.goOn(b.visit("/oauth2/logout?" + url.Values{"return_to": {target}}.Encode()))
 			if target != "" && out.StatusCode != 303 || target != "" && !harmless(location(out)) {
 				t.Errorf("logout: %q: %d to %q", target, out.StatusCode, location(out))
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -65,12 +66,21 @@ func (g *guard) serveLogout(w http.ResponseWriter, r *request) (served bool, err
 			Heading: "Signed out here only",
 			Text:    "This browser is signed out, but that could not be noted everywhere. Try again in a moment.", Reason: string(claims.StorageUnavailable), RequestID: requestID(r.Request),
 		})
+	case wantsPage(r.Request):
+		// By way of a second page: a browser keeps the page that is left for its back
+		// button, and does so only once this one is there. The next can have it forgotten.
+		next := g.prefix + "/logged-out"
+		if target != "" {
+			next += "?" + url.Values{"return_to": {target}}.Encode()
+		}
+		w.Header().Set("Refresh", "0; url="+next)
+		return true, g.loggedOutPage(w, r)
 	case target != "":
 		w.Header().Set("Location", target)
 		w.WriteHeader(http.StatusSeeOther)
 		return true, nil
 	}
-	return g.serveLoggedOut(w, r)
+	return true, g.loggedOutPage(w, r)
 }
 
 func (g *guard) endSession(w http.ResponseWriter, r *request, in *integration) error {
@@ -104,9 +114,22 @@ func (g *guard) confirmLogout(w http.ResponseWriter, r *request, target string) 
 	})
 }
 
-// serveLoggedOut says that it is done.
+// serveLoggedOut says that it is done, or goes on. A browser that a page of this
+// site sent here forgets what it has kept of it.
 func (g *guard) serveLoggedOut(w http.ResponseWriter, r *request) (served bool, err error) {
-	return true, g.look.Write(w, r.Request, http.StatusOK, page.Page{
+	if r.Header.Get("Sec-Fetch-Site") == "same-origin" {
+		w.Header().Set("Clear-Site-Data", `"cache"`)
+	}
+	if target := r.original.Query().Get("return_to"); target != "" {
+		w.Header().Set("Location", g.returnPath(r, target))
+		w.WriteHeader(http.StatusSeeOther)
+		return true, nil
+	}
+	return true, g.loggedOutPage(w, r)
+}
+
+func (g *guard) loggedOutPage(w http.ResponseWriter, r *request) error {
+	return g.look.Write(w, r.Request, http.StatusOK, page.Page{
 		Heading: "Signed out",
 		Text:    "You are signed out of this site.",
 		Links:   []page.Link{{Path: g.prefix + "/login", Text: "Sign in again"}},

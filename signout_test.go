@@ -73,7 +73,7 @@ func TestLogoutTarget(t *testing.T) {
 		{"/oauth2/login", "", "/"},
 	} {
 		b := f.browser().signIn()
-		a := b.post("/oauth2/logout?"+url.Values{"return_to": {tc.query}}.Encode(), url.Values{"return_to": {tc.form}})
+		a := b.goOn(b.post("/oauth2/logout?"+url.Values{"return_to": {tc.query}}.Encode(), url.Values{"return_to": {tc.form}}))
 		if a.StatusCode != 303 || location(a) != tc.want || len(b.cookies) > 0 {
 			t.Errorf("%v: %d to %q; %v", tc, a.StatusCode, location(a), b.cookies)
 		}
