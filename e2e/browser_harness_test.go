@@ -22,7 +22,7 @@ type tab struct{ ctx context.Context }
 
 // startBrowser starts Chromium with an empty profile. The test's end stops it.
 // Nothing but names below localhost can be resolved.
-func startBrowser(t *testing.T) *tab {
+func startBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *tab {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	switch {
@@ -40,7 +40,7 @@ func startBrowser(t *testing.T) *tab {
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE *.localhost"),
 	)
-	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
+	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(options, more...)...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
@@ -82,6 +82,18 @@ func run1[T any](t *testing.T, b *tab, action chromedp.Action[T]) T {
 		t.Fatal(err)
 	}
 	return value
+}
+
+// leave does what leads to another page and returns the status of that.
+func (b *tab) leave(t *testing.T, steps ...chromedp.Action[chromedp.Void]) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	defer cancel()
+	answer, err := chromedp.RunResponse(ctx, steps...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(answer.Status)
 }
 
 // script runs JavaScript in the page and returns its value, also a promised one.
