@@ -3,7 +3,6 @@ package admit
 import (
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -38,27 +37,9 @@ func handlesError(r *http.Request, status int, reason claims.Reason) bool {
 // anyRuns follows a request through error routes. runs says that one of them has
 // a handler that answers it, ended that no other route comes after.
 func anyRuns(routes caddyhttp.RouteList, r *http.Request) (runs, ended bool) {
-	var groups []string // those of which a route has matched
-	for _, route := range routes {
-		if slices.Contains(groups, route.Group) {
-			continue
-		}
-		if ok, err := route.MatcherSets.AnyMatchWithError(r); err != nil || !ok {
-			continue
-		}
-		if route.Group != "" {
-			groups = append(groups, route.Group)
-		}
-		for _, handler := range route.Handlers {
-			if runs, ended = runsHandler(handler, r); runs || ended {
-				return runs, ended
-			}
-		}
-		if route.Terminal {
-			return false, true
-		}
-	}
-	return false, false
+	return follow(routes, r, func(handler caddyhttp.MiddlewareHandler) (runs, ended bool) {
+		return runsHandler(handler, r)
+	})
 }
 
 // runsHandler is anyRuns for one handler. One that sets a header or a variable

@@ -248,9 +248,9 @@ func TestOwnKeys(t *testing.T) {
 	secret := homeIntegration(t, "hs", "tokens {\nsign HS256\n}")
 	f, disk := serveHome(t, homeIntegration(t, "home", "tokens")+homeIntegration(t, "work", "tokens {\nsign ES256\n}")+
 		homeIntegration(t, "twin", "tokens {\nissuer home\n}")+secret, `
-		handle /work/* {
+		handle /desk/* {
 			admit work {
-				endpoints /work/oauth2
+				endpoints /desk/oauth2
 			}
 			`+upstream(t)+`
 		}
@@ -270,7 +270,7 @@ func TestOwnKeys(t *testing.T) {
 			admit home
 			`+upstream(t)+`
 		}`)
-	prefixes := []string{"", "/work", "/twin", "/hs"}
+	prefixes := []string{"", "/desk", "/twin", "/hs"}
 	tokens := map[string]string{}
 	for _, prefix := range prefixes {
 		tokens[prefix] = tokenOf(t, f.ask("POST", "localhost", prefix+"/oauth2/token", formType, "body:grant_type=password&username=ada&password="+adaPassword)).Access

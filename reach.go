@@ -60,6 +60,14 @@ var answering = []string{
 // walk follows a request through routes. found says that it comes to a gate that
 // serves it, ended that something else answers first.
 func walk(server *caddyhttp.Server, routes caddyhttp.RouteList, r *http.Request, serves func(*guard) bool) (found, ended bool) {
+	return follow(routes, r, func(handler caddyhttp.MiddlewareHandler) (found, ended bool) {
+		return walkHandler(server, handler, r, serves)
+	})
+}
+
+// follow asks about each handler that a request comes to, as Caddy would run them,
+// until one is what is looked for or nothing comes after it.
+func follow(routes caddyhttp.RouteList, r *http.Request, ask func(caddyhttp.MiddlewareHandler) (found, ended bool)) (found, ended bool) {
 	var groups []string // those of which a route has matched
 	for _, route := range routes {
 		if slices.Contains(groups, route.Group) {
@@ -72,7 +80,7 @@ func walk(server *caddyhttp.Server, routes caddyhttp.RouteList, r *http.Request,
 			groups = append(groups, route.Group)
 		}
 		for _, handler := range route.Handlers {
-			if found, ended = walkHandler(server, handler, r, serves); found || ended {
+			if found, ended = ask(handler); found || ended {
 				return found, ended
 			}
 		}

@@ -122,7 +122,7 @@ func TestTwoGates(t *testing.T) {
 		admit /home/* home {
 			login
 		}
-		admit /work/* work {
+		admit /desk/* work {
 			login
 		}
 		admit /both/* home work {
@@ -130,23 +130,23 @@ func TestTwoGates(t *testing.T) {
 		}
 		`+upstream(t))
 	b := f.browser()
-	work := b.visit("/work/x")
-	if got := location(work); got != "/oauth2/login?integration=work&return_to=%2Fwork%2Fx" {
+	work := b.visit("/desk/x")
+	if got := location(work); got != "/oauth2/login?integration=work&return_to=%2Fdesk%2Fx" {
 		t.Fatalf("work: sent to %q", got)
 	}
 	form := b.visit(location(work))
 	if !strings.Contains(form.body, `name="integration" value="work"`) {
 		t.Fatalf("work: %d\n%s", form.StatusCode, form.body)
 	}
-	values := signInForm("ada", adaPassword, "/work/x")
+	values := signInForm("ada", adaPassword, "/desk/x")
 	values.Set("integration", "work")
-	if a := b.post("/oauth2/login", values); location(a) != "/work/x" {
+	if a := b.post("/oauth2/login", values); location(a) != "/desk/x" {
 		t.Fatalf("signing in: %d to %q", a.StatusCode, location(a))
 	}
 	reached := func(want ...bool) {
 		t.Helper()
 		var got []bool
-		for _, path := range []string{"/home/x", "/work/x", "/both/x", "/other"} {
+		for _, path := range []string{"/home/x", "/desk/x", "/both/x", "/other"} {
 			got = append(got, b.visit(path).reached())
 		}
 		if !slices.Equal(got, want) {
@@ -166,7 +166,7 @@ func TestTwoGates(t *testing.T) {
 		t.Errorf("cookies %v", b.cookies)
 	}
 	// No gate lets the cookies of the others through.
-	for _, path := range []string{"/home/x", "/work/x", "/both/x", "/other"} {
+	for _, path := range []string{"/home/x", "/desk/x", "/both/x", "/other"} {
 		if got := b.visit(path).seen(t); got.Header.Get("Cookie") != "" {
 			t.Errorf("%s: the application saw %q", path, got.Header.Get("Cookie"))
 		}
