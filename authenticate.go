@@ -29,7 +29,7 @@ func (c *checker) authenticate(r *request) claims.Decision {
 	case found.place == nil:
 		return c.fromBrowser(r, sent)
 	case found.place.Basic:
-		return found.place.signIn(r, found.user, found.password)
+		return c.guardCookie(r.Request, found.place.signIn(r, found.user, found.password))
 	}
 	return found.place.checkAll(r, found.tokens)
 }
@@ -79,9 +79,13 @@ func outOfReach(reason claims.Reason) bool {
 	return reason == claims.KeysUnavailable || reason == claims.StorageUnavailable
 }
 
-// guardCookie refuses what a page of another site sends with a cookie.
+// ambient are the credentials that browsers add by themselves, whoever asks: a
+// password that was typed into their prompt too.
+var ambient = []string{"cookie", "session", "basic"}
+
+// guardCookie refuses what a page of another site sends with one of them.
 func (c *checker) guardCookie(r *http.Request, d claims.Decision) claims.Decision {
-	if d.Reason == "" && (d.Credential == "cookie" || d.Credential == "session") && crossOrigin(r) && !c.origins.trusts(r) {
+	if d.Reason == "" && slices.Contains(ambient, d.Credential) && crossOrigin(r) && !c.origins.trusts(r) {
 		d.Verdict, d.Reason = claims.Refused, claims.CrossOrigin
 	}
 	return d

@@ -3,6 +3,7 @@ package admit
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,6 +82,9 @@ func (c *Integration) apiKeys(e *expander) *local.APIKeys {
 		key, err := local.ReadAPIKey(k.ID, e.text("api_key "+k.ID, k.Hash), k.Claims)
 		if e.keep(err); err == nil {
 			keys = append(keys, key)
+		}
+		if slices.ContainsFunc(c.User, func(u LocalUser) bool { return u.ID == k.ID }) {
+			e.fail("api_key %s: a user has that id: whoever has the key would pass for the user, also once the user is gone", k.ID)
 		}
 	}
 	list, err := local.NewAPIKeys(keys)

@@ -121,6 +121,9 @@ func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form 
 	user := form.Get("username")
 	subject, err := in.local.signIn(r.Context(), user, form.Get("password"), clientOf(r.Request))
 	if err == nil {
+		err = g.endOthers(w, r, in)
+	}
+	if err == nil {
 		session := &oauth.Session{User: subject.ID, Stamp: subject.Stamp, Claims: json.RawMessage("{}")}
 		err = in.sessions.Start(r.Context(), w, r.sentRequest(), session)
 	}
@@ -146,6 +149,19 @@ func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form 
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	return g.look.Write(w, r.Request, status, g.signInPage(in, target, user, problem))
+}
+
+// endOthers ends the sessions that the browser has with other integrations of the
+// gate: whoever signs in is that user from now on and nobody else.
+func (g *guard) endOthers(w http.ResponseWriter, r *request, in *integration) error {
+	for _, other := range g.integrations {
+		if other != in && other.sessions != nil {
+			if err := g.endSession(w, r, other); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // logSignIn counts an attempt and writes a line about it. A name that was only tried may be a
