@@ -67,3 +67,31 @@ func TestFoldAll(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorRoutesTrailers: a handler before the gate may have made a copy of the
+// request, and an error route that proxies would pass on the trailers of the other
+// one. So a refusal with announced trailers is direct (threat 36).
+func TestErrorRoutesTrailers(t *testing.T) {
+	s := serve(t, secretIntegration, `
+		handle_errors {
+			respond "left to the error route"
+		}
+		admit {
+			header_up X-User {http.auth.user.id}
+		}
+		respond ok`)
+	body := "\r\n3\r\nabc\r\n0\r\n"
+	for _, tc := range []struct {
+		name, want string
+		headers    []string
+	}{
+		{"none", "left to the error route", []string{"Connection: close", "Transfer-Encoding: chunked", body}},
+		{"announced", "missing_credential", []string{"Connection: close", "Transfer-Encoding: chunked", "Trailer: X-User", body + "X-User: mallory"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if a := s.send("POST", "/", tc.headers...); !strings.Contains(a.body, tc.want) {
+				t.Errorf("got %d %q", a.StatusCode, a.body)
+			}
+		})
+	}
+}
