@@ -118,7 +118,7 @@ func NewDiscovery(client *outbound.Client, url string, issuers []string, insecur
 		if err != nil {
 			return nil, 0, false, err
 		}
-		if err := checkJWKS(m.JWKSURI, url, insecureHTTP); err != nil {
+		if err := checkEndpoint("jwks_uri", m.JWKSURI, url, insecureHTTP); err != nil {
 			return nil, 0, false, err
 		}
 		return m, r.MaxAge, r.HasMaxAge, nil
@@ -126,15 +126,15 @@ func NewDiscovery(client *outbound.Client, url string, issuers []string, insecur
 	return &Discovery{document: outbound.NewDocument(fetch, now, observe)}
 }
 
-// checkJWKS checks a jwks_uri that the document at discovery names. That it is
-// missing is for those to report who need keys.
-func checkJWKS(uri, discovery string, insecureHTTP bool) error {
+// checkEndpoint checks an endpoint that the document at discovery names. That it
+// is missing is for those to report who need it.
+func checkEndpoint(name, uri, discovery string, insecureHTTP bool) error {
 	if uri == "" {
 		return nil
 	}
 	u, err := outbound.CheckURL(uri, insecureHTTP)
 	if err != nil {
-		return fmt.Errorf("oauth: discovery document: jwks_uri: %w", err)
+		return fmt.Errorf("oauth: discovery document: %s: %w", name, err)
 	}
 	from, err := outbound.CheckURL(discovery, insecureHTTP)
 	if err != nil {
@@ -142,7 +142,7 @@ func checkJWKS(uri, discovery string, insecureHTTP bool) error {
 	}
 	// Loopback may be plain http by itself, not on the word of a remote host.
 	if from.Scheme == "https" && u.Scheme != "https" && !insecureHTTP {
-		return fmt.Errorf("oauth: discovery document: jwks_uri at %s must be https, as discovery is", quote(u.Host))
+		return fmt.Errorf("oauth: discovery document: %s at %s must be https, as discovery is", name, quote(u.Host))
 	}
 	return nil
 }

@@ -1,0 +1,63 @@
+package oauth
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Methods of client authentication at the token endpoint (RFC 6749 section 2.3,
+// OpenID Connect Core 1.0 section 9).
+const (
+	AuthBasic = "basic"
+	AuthPost  = "post"
+	AuthKey   = "private_key_jwt"
+	AuthNone  = "none"
+)
+
+// ClientAuth is how a client proves who it is at the token endpoint.
+type ClientAuth struct {
+	ID, Secret string
+	// Method is one of the Auth constants. Default: basic with a secret, else
+	// private_key_jwt with a key, else none.
+	Method string
+	// Key is that of private_key_jwt.
+	Key *ClientKey
+}
+
+// method returns the method with its default.
+func (a *ClientAuth) method() string {
+	switch {
+	case a.Method != "":
+		return a.Method
+	case a.Secret != "":
+		return AuthBasic
+	case a.Key != nil:
+		return AuthKey
+	}
+	return AuthNone
+}
+
+// check reports what is missing.
+func (a *ClientAuth) check() error {
+	var errs []error
+	if a.ID == "" {
+		errs = append(errs, errors.New("oauth: client_id is needed"))
+	}
+	switch method := a.method(); method {
+	case AuthBasic, AuthPost:
+		if a.Secret == "" {
+			errs = append(errs, fmt.Errorf("oauth: client_auth %s needs a client_secret", method))
+		}
+	case AuthKey:
+		if a.Key == nil {
+			errs = append(errs, errors.New("oauth: client_auth private_key_jwt needs a key file"))
+		}
+	case AuthNone:
+	default:
+		errs = append(errs, fmt.Errorf("oauth: client_auth %q: expected basic, post, private_key_jwt or none", method))
+	}
+	return errors.Join(errs...)
+}
+
+// ClientKey is the private key of a client.
+type ClientKey struct{}
