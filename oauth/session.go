@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,14 +39,54 @@ type Session struct {
 	Claims json.RawMessage
 	// Stamp tells the credential by which a local user logged in from a later one.
 	Stamp string
-	// Tokens is what the provider gave to renew the session. A session with tokens
-	// is kept in storage. It is shared and must not be changed.
-	Tokens []byte
-	// Began is the login, Seen the last renewal, Ends the time that nothing
-	// prolongs. [Sessions.Start] sets them.
+	// Subject and SID are what the provider calls the user and its own session, by
+	// which it may end this one: see [Sessions.MarkProvider].
+	Subject, SID string
+	// IDToken is the ID token, which a provider may want to see at the logout.
+	// [Sessions.Start] takes it from Tokens if it is there.
+	IDToken string
+	// Tokens is what the provider gave, by which the session is renewed; its ID is
+	// empty. A session with an access or refresh token is kept in storage.
+	Tokens Tokens
+	// Due is when the provider is asked anew, zero for never. A session that is
+	// ever due is kept in storage.
+	Due time.Time
+	// Began is the login, Seen the last use that was noted, Ends the time that
+	// nothing prolongs. [Sessions.Start] sets them.
 	Began, Seen, Ends time.Time
 
 	stored bool // kept in storage; what the cookie holds is a reference
+}
+
+// Grant returns what the provider said last.
+func (s *Session) Grant() *Grant {
+	tokens := s.Tokens
+	tokens.ID = s.IDToken
+	return &Grant{Claims: s.Claims, Subject: s.Subject, SID: s.SID, Tokens: tokens, Due: s.Due}
+}
+
+// Take notes what a provider says. An ID token or a refresh token that was not
+// given anew stays (RFC 6749 section 6, OpenID Connect Core 1.0 section 12.2); so
+// does the sid.
+func (s *Session) Take(g *Grant) {
+	tokens := g.Tokens
+	tokens.Refresh = cmp.Or(tokens.Refresh, s.Tokens.Refresh)
+	s.Claims, s.Due, s.Tokens = g.Claims, g.Due, tokens
+	s.Subject, s.SID = cmp.Or(g.Subject, s.Subject), cmp.Or(g.SID, s.SID)
+	s.settle()
+}
+
+// settle puts the ID token where it is kept.
+func (s *Session) settle() {
+	s.IDToken = cmp.Or(s.Tokens.ID, s.IDToken)
+	s.Tokens.ID = ""
+}
+
+// inStorage reports whether a session must be kept in storage. Tokens by which
+// somebody else could act for the user do not travel, not even sealed; what is
+// renewed has to be in one place.
+func (s *Session) inStorage() bool {
+	return s.Tokens.Access != "" || s.Tokens.Refresh != "" || !s.Due.IsZero()
 }
 
 // leeway is how far the clocks of nodes that share sessions may lie apart.
@@ -93,6 +134,7 @@ func (s *Sessions) Start(ctx context.Context, w http.ResponseWriter, r *http.Req
 	at := s.now()
 	now := at.Truncate(time.Millisecond)
 	session.ID = newSessionID()
+	session.settle()
 	session.Began, session.Seen, session.Ends = now, now, now.Add(s.config.Max)
 	value, err := s.keep(ctx, seals, session)
 	if err != nil {
@@ -106,13 +148,17 @@ func (s *Sessions) Start(ctx context.Context, w http.ResponseWriter, r *http.Req
 // keep puts a new session where it belongs and returns the value of its cookie.
 func (s *Sessions) keep(ctx context.Context, seals *sessionSeals, session *Session) (string, error) {
 	session.stored = false
-	if s.config.Store != "storage" && len(session.Tokens) == 0 {
+	if s.config.Store != "storage" && !session.inStorage() {
 		if value := s.cookies.seal(seals.cookie, session); s.cookies.fits(value) {
 			return value, nil
 		}
 	}
 	if s.config.Store == "cookie" {
-		return "", ErrSessionSize
+		if session.IDToken == "" || session.inStorage() {
+			return "", ErrSessionSize
+		}
+		session.IDToken = ""
+		return s.keep(ctx, seals, session)
 	}
 	session.stored = true
 	ctx, cancel := bounded(ctx)

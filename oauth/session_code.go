@@ -8,10 +8,10 @@ import (
 )
 
 // What is sealed is short, since it travels with every request: a version, a
-// form, three times as varints of Unix milliseconds, then texts, each after its
-// length as uvarint.
+// form, times as varints of Unix milliseconds, then texts, each after its length
+// as uvarint.
 const (
-	sessionVersion = 1
+	sessionVersion = 2
 
 	formSession   = 0 // a whole session
 	formReference = 1 // ID, Began and Ends of a session that is kept in storage
@@ -33,18 +33,21 @@ func newSessionID() string {
 // appendSession writes a session in one of the two forms.
 func appendSession(dst []byte, session *Session, form byte) []byte {
 	dst = append(dst, sessionVersion, form)
-	for _, t := range [...]time.Time{session.Began, session.Seen, session.Ends} {
+	tokens := &session.Tokens
+	for _, t := range [...]time.Time{session.Began, session.Seen, session.Ends, session.Due, tokens.Expires} {
 		var millis int64
 		if !t.IsZero() {
 			millis = t.UnixMilli()
 		}
 		dst = binary.AppendVarint(dst, millis)
 	}
-	dst = appendText(dst, session.ID)
-	dst = appendText(dst, session.User)
-	dst = appendText(dst, session.Stamp)
-	dst = appendText(dst, session.Claims)
-	return appendText(dst, session.Tokens)
+	for _, text := range [...]string{
+		session.ID, session.User, session.Stamp, session.Subject, session.SID, session.IDToken,
+		tokens.Access, tokens.Refresh, tokens.Type, tokens.Scope,
+	} {
+		dst = appendText(dst, text)
+	}
+	return appendText(dst, session.Claims)
 }
 
 func appendText[T ~string | ~[]byte](dst []byte, text T) []byte {
@@ -52,19 +55,25 @@ func appendText[T ~string | ~[]byte](dst []byte, text T) []byte {
 	return append(dst, text...)
 }
 
-// parseSession reads what [appendSession] wrote, to the last byte. Claims and
-// Tokens lie in data.
+// parseSession reads what [appendSession] wrote, to the last byte. Claims lie in
+// data.
 func parseSession(data []byte) (session *Session, ok bool) {
 	if len(data) < 2 || data[0] != sessionVersion || data[1] > formReference {
 		return nil, false
 	}
 	p := parser{rest: data[2:], ok: true}
-	session = &Session{
-		stored: data[1] == formReference,
-		Began:  p.time(), Seen: p.time(), Ends: p.time(),
-		ID: string(p.text()), User: string(p.text()), Stamp: string(p.text()),
-		Claims: p.text(), Tokens: p.text(),
+	session = &Session{stored: data[1] == formReference}
+	tokens := &session.Tokens
+	for _, t := range [...]*time.Time{&session.Began, &session.Seen, &session.Ends, &session.Due, &tokens.Expires} {
+		*t = p.time()
 	}
+	for _, text := range [...]*string{
+		&session.ID, &session.User, &session.Stamp, &session.Subject, &session.SID, &session.IDToken,
+		&tokens.Access, &tokens.Refresh, &tokens.Type, &tokens.Scope,
+	} {
+		*text = string(p.text())
+	}
+	session.Claims = p.text()
 	if !p.ok || len(p.rest) != 0 || strict64.DecodedLen(len(session.ID)) != sessionIDBytes {
 		return nil, false
 	}

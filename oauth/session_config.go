@@ -36,6 +36,14 @@ type SessionConfig struct {
 	// Secrets has at least 32 bytes each; the first seals, all open. Without any,
 	// one is made at first use and kept in the storage.
 	Secrets [][]byte
+	// Renewer asks the provider about a session that is due, which is its own to
+	// change, and returns it as it is now. An [ErrRefused] ends the session; with
+	// any other error it lives on until an hour after it was due. Nil: no session
+	// is ever due.
+	Renewer func(ctx context.Context, session *Session) (*Session, error)
+	// Observe, if not nil, is told how each renewal ended: nil, an [ErrRefused], a
+	// [store.ErrUnavailable], or what else Renewer said.
+	Observe func(err error)
 }
 
 // Sessions keeps the sessions of one integration, in cookies or in a storage. It

@@ -37,8 +37,12 @@ func FuzzSessionOpen(f *testing.F) {
 // FuzzParseSession: what is read can be written again to the same bytes' meaning,
 // and nothing panics.
 func FuzzParseSession(f *testing.F) {
-	session := &Session{ID: newSessionID(), User: "ada", Claims: large(30), Stamp: "7", Tokens: []byte("t"), Began: time.UnixMilli(1), Ends: time.UnixMilli(2)}
+	session := &Session{ID: newSessionID(), User: "ada", Claims: large(30), Stamp: "7", Tokens: Tokens{Refresh: "t"}, Began: time.UnixMilli(1), Ends: time.UnixMilli(2)}
 	f.Add(appendSession(nil, session, formSession))
+	full := *session
+	full.Subject, full.SID, full.IDToken, full.Due = "1815", "s1", "e30.e30.c2ln", time.UnixMilli(3)
+	full.Tokens = Tokens{Access: "a", Refresh: "r", Type: "bearer", Scope: "openid", Expires: time.UnixMilli(4)}
+	f.Add(appendSession(nil, &full, formSession))
 	f.Add(appendSession(nil, session, formReference))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		session, ok := parseSession(data)
@@ -46,7 +50,7 @@ func FuzzParseSession(f *testing.F) {
 			return
 		}
 		again, ok := parseSession(appendSession(nil, session, data[1]))
-		if !ok || again.ID != session.ID || again.User != session.User || !again.Ends.Equal(session.Ends) || string(again.Tokens) != string(session.Tokens) {
+		if !ok || again.ID != session.ID || again.User != session.User || !again.Ends.Equal(session.Ends) || again.Tokens != session.Tokens || again.IDToken != session.IDToken || !again.Due.Equal(session.Due) {
 			t.Errorf("%x: read as %+v, then as %+v", data, session, again)
 		}
 	})

@@ -29,11 +29,15 @@ func TestSessionPlace(t *testing.T) {
 	}{
 		{"auto", Session{Claims: large(500)}, "cookie"},
 		{"auto", Session{Claims: many}, "storage"},
-		{"auto", Session{Tokens: []byte("refresh")}, "storage"},
+		{"auto", Session{Tokens: Tokens{Refresh: "refresh"}}, "storage"},
 		{"cookie", Session{Claims: large(3000)}, "cookie"},
 		{"cookie", Session{Claims: many}, "error"},
-		{"cookie", Session{Tokens: []byte("refresh")}, "error"},
+		{"cookie", Session{Tokens: Tokens{Refresh: "refresh"}}, "error"},
 		{"storage", Session{}, "storage"},
+		{"auto", Session{Tokens: Tokens{Access: "access"}}, "storage"},
+		{"auto", Session{Due: time.UnixMilli(1)}, "storage"},
+		{"auto", Session{IDToken: "id"}, "cookie"},
+		{"auto", Session{IDToken: string(large(5000))}, "storage"},
 	} {
 		b, d := newBrowser(), newDisk()
 		s := node(t, newClock(), d, func(c *SessionConfig) { c.Store = tc.store })
@@ -49,7 +53,7 @@ func TestSessionPlace(t *testing.T) {
 			t.Errorf("%s, %d bytes: got %s, %v, want %s", tc.store, len(tc.session.Claims), got, err, tc.want)
 		}
 		if opened, err := s.Open(context.Background(), b.request()); got != "error" &&
-			(err != nil || string(opened.Claims) != string(tc.session.Claims) || string(opened.Tokens) != string(tc.session.Tokens)) {
+			(err != nil || string(opened.Claims) != string(tc.session.Claims) || opened.Tokens != tc.session.Tokens) {
 			t.Errorf("%s, %d bytes: opened %v", tc.store, len(tc.session.Claims), err)
 		}
 		if got == "storage" && len(b.request().Header.Get("Cookie")) > 250 {
@@ -64,7 +68,7 @@ func TestSessionPlace(t *testing.T) {
 func TestSessionRecord(t *testing.T) {
 	c, d := newClock(), newDisk()
 	s, ada, eve := node(t, c, d, inStorage), newBrowser(), newBrowser()
-	a := ada.login(t, s, Session{User: "ada.lovelace", Claims: json.RawMessage(`{"secret":"s3cr3t"}`), Tokens: []byte("refresh t0k3n")})
+	a := ada.login(t, s, Session{User: "ada.lovelace", Claims: json.RawMessage(`{"secret":"s3cr3t"}`), Tokens: Tokens{Refresh: "refresh t0k3n"}})
 	e := eve.login(t, s, Session{User: "eve"})
 	keys, _ := d.List(context.Background(), store.Folder(recordFolder))
 	if len(keys) != 2 {
@@ -235,18 +239,18 @@ func TestSessionRenewRecord(t *testing.T) {
 	c, d := newClock(), newDisk()
 	here, there := node(t, c, d, inStorage), node(t, c, d, inStorage)
 	b := newBrowser()
-	session := b.login(t, here, Session{User: "ada", Tokens: []byte("old")})
+	session := b.login(t, here, Session{User: "ada", Tokens: Tokens{Refresh: "old"}})
 	seals, _ := there.seals.get(context.Background(), secretName)
 	c.advance(time.Hour)
 	b.open(here) // which remembers the record, when another node replaces the tokens
 	newer := *session
-	newer.Tokens = []byte("new")
+	newer.Tokens.Refresh = "new"
 	if err := there.storeRecord(context.Background(), seals, &newer); err != nil {
 		t.Fatal(err)
 	}
 	b.renew(t, here)
 	got, err := node(t, c, d, inStorage).Open(context.Background(), b.request())
-	if err != nil || string(got.Tokens) != "new" || !got.Seen.Equal(c.now()) {
+	if err != nil || got.Tokens.Refresh != "new" || !got.Seen.Equal(c.now()) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 

@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -201,12 +202,32 @@ func noSecret(c *SessionConfig)  { c.Secrets = nil }
 func TestSessionRoundTrip(t *testing.T) {
 	for _, store := range []string{"", "auto", "cookie", "storage"} {
 		b, s := newBrowser(), node(t, newClock(), newDisk(), func(c *SessionConfig) { c.Store = store })
-		want := b.login(t, s, Session{User: "ada", Claims: json.RawMessage(`{"sub":"ada"}`), Stamp: "7"})
+		want := b.login(t, s, Session{User: "ada", Claims: json.RawMessage(`{"sub":"ada"}`), Stamp: "7", Subject: "1815", SID: "s1", Tokens: Tokens{ID: "id"}})
 		got, err := s.Open(context.Background(), b.request())
 		if err != nil || got.ID != want.ID || got.User != "ada" || string(got.Claims) != `{"sub":"ada"}` || got.Stamp != "7" ||
+			got.Subject != "1815" || got.SID != "s1" || got.IDToken != "id" || got.Tokens.ID != "" ||
 			!got.Began.Equal(want.Began) || !got.Seen.Equal(want.Began) || !got.Ends.Equal(want.Began.Add(24*time.Hour)) || got.stored != (store == "storage") {
 			t.Errorf("store %q: got %+v, %v", store, got, err)
 		}
+	}
+}
+
+// TestSessionGrant: a session holds what the provider said last, and keeps what was
+// not said anew.
+func TestSessionGrant(t *testing.T) {
+	first := &Grant{
+		Claims: json.RawMessage(`{"n":1}`), Subject: "1815", SID: "s1", Due: time.UnixMilli(5),
+		Tokens: Tokens{Access: "a1", Refresh: "r1", ID: "i1", Type: "bearer", Scope: "openid", Expires: time.UnixMilli(6)},
+	}
+	session := &Session{User: "ada"}
+	session.Take(first)
+	if got := session.Grant(); !reflect.DeepEqual(got, first) {
+		t.Errorf("got %+v", got)
+	}
+	session.Take(&Grant{Claims: json.RawMessage(`{"n":2}`), Tokens: Tokens{Access: "a2"}})
+	want := &Grant{Claims: json.RawMessage(`{"n":2}`), Subject: "1815", SID: "s1", Tokens: Tokens{Access: "a2", Refresh: "r1", ID: "i1"}}
+	if got := session.Grant(); !reflect.DeepEqual(got, want) || session.User != "ada" {
+		t.Errorf("then got %+v", got)
 	}
 }
 
