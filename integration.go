@@ -103,7 +103,7 @@ func (d *draft) open(kept store.Store, log *zap.Logger) error {
 	}
 	err := open()
 	if err == nil && d.logsIn {
-		d.sessions, err = oauth.NewSessions(d.session, kept, time.Now)
+		d.sessions, err = oauth.NewSessions(d.session, kept, now)
 	}
 	return err
 }
@@ -113,7 +113,7 @@ func (d *draft) openIssuer() error {
 	if err != nil {
 		return err
 	}
-	d.verifier, err = jwt.NewVerifier(d.policy, source, time.Now)
+	d.verifier, err = jwt.NewVerifier(d.policy, source, now)
 	return err
 }
 

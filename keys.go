@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -198,11 +197,11 @@ func (o *keyOrigin) fetched() (*fetchedKeys, error) {
 	locate := func(context.Context) (string, error) { return o.JWKS, nil }
 	if o.JWKS == "" {
 		where = zap.String("issuer", o.Issuers[0])
-		f.discovery = oauth.NewDiscovery(client, o.Discovery, o.Issuers, o.InsecureHTTP, time.Now, nil)
+		f.discovery = oauth.NewDiscovery(client, o.Discovery, o.Issuers, o.InsecureHTTP, now, nil)
 		locate = f.discovery.JWKSURI
 	}
 	f.remote = jwt.NewRemoteKeys(jwt.Remote{
-		Client: client, Locate: locate, Now: time.Now,
+		Client: client, Locate: locate, Now: now,
 		Fetched: func(err error) {
 			f.fetches.count(err)
 			if err != nil {

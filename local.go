@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -133,12 +132,12 @@ func (d *draft) openUsers(log *zap.Logger) (err error) {
 	}
 	d.local.pooled = d.name
 	value, _, err := guessPool.LoadOrNew(d.local.pooled, func() (caddy.Destructor, error) {
-		return limiter{local.NewLimiter(time.Now)}, nil
+		return limiter{local.NewLimiter(now)}, nil
 	})
 	if err != nil {
 		return err
 	}
-	d.local.checker = local.NewChecker(d.local.users, value.(limiter).Limiter, time.Now)
+	d.local.checker = local.NewChecker(d.local.users, value.(limiter).Limiter, now)
 	return nil
 }
 

@@ -58,17 +58,17 @@ func (d *draft) openTokens(kept store.Store) (err error) {
 	t := d.own.tokens
 	d.local.signing = jwt.NewSigningKeys(jwt.Signing{
 		Store: kept, Key: store.Key("keys", d.name, t.algorithm), Algorithm: t.algorithm,
-		Age: t.age, Keep: t.access + 2*defaultLeeway, Now: time.Now,
+		Age: t.age, Keep: t.access + 2*defaultLeeway, Now: now,
 	})
 	d.local.endpoint = &local.Endpoint{
 		SignIn:   d.local.signIn,
 		Find:     d.local.find,
-		Tokens:   &local.Tokens{Issuer: t.issuer, Audience: t.audience, Access: t.access, Keys: d.local.signing, Now: time.Now},
-		Families: local.NewFamilies(kept, d.name, t.refresh, time.Now),
+		Tokens:   &local.Tokens{Issuer: t.issuer, Audience: t.audience, Access: t.access, Keys: d.local.signing, Now: now},
+		Families: local.NewFamilies(kept, d.name, t.refresh, now),
 	}
 	d.verifier, err = jwt.NewVerifier(jwt.Policy{
 		Issuers: []string{t.issuer}, Audience: t.audience, AudienceClaims: []claims.Path{claims.MustPath("aud")},
 		Algorithms: []string{t.algorithm}, Types: []string{local.AccessTokenType}, Leeway: defaultLeeway,
-	}, d.local.signing, time.Now)
+	}, d.local.signing, now)
 	return err
 }

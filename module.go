@@ -148,7 +148,7 @@ func (a *App) sweep() {
 		for _, in := range a.known.all() {
 			errs = append(errs, in.sweep(a.ctx))
 		}
-		errs = append(errs, oauth.SweepSessions(a.ctx, storage{a.ctx.Storage()}, time.Now()))
+		errs = append(errs, oauth.SweepSessions(a.ctx, storage{a.ctx.Storage()}, now()))
 		if err := errors.Join(errs...); err != nil && a.ctx.Err() == nil {
 			a.log.Warn("what has expired could not be deleted from the storage", zap.Error(err))
 		}
