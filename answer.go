@@ -38,14 +38,14 @@ func answerTo(d *claims.Decision) answer {
 	switch d.Reason {
 	case claims.MissingCredential:
 		return answer{status: http.StatusUnauthorized} // no code, RFC 6750 section 3.1
-	case claims.MalformedCredential, claims.SeveralCredentials:
+	case claims.MalformedCredential, claims.SeveralCredentials, claims.StateInvalid:
 		return badRequest
 	case claims.RuleFailed:
 		if scopeOf(d.Rule) != "" {
 			return answer{http.StatusForbidden, "insufficient_scope"}
 		}
 		return forbidden
-	case claims.Denied, claims.CrossOrigin:
+	case claims.Denied, claims.CrossOrigin, claims.LoginRefused:
 		return forbidden
 	case claims.LockedOut:
 		return tooMany

@@ -33,6 +33,8 @@ const (
 	CrossOrigin          Reason = "cross_origin"
 	RuleFailed           Reason = "rule"
 	Denied               Reason = "denied"
+	LoginRefused         Reason = "login_refused"
+	StateInvalid         Reason = "state_invalid"
 	KeysUnavailable      Reason = "keys_unavailable"
 	SignInUnavailable    Reason = "token_endpoint_unavailable"
 	StorageUnavailable   Reason = "storage_unavailable"

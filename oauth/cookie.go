@@ -216,7 +216,7 @@ func (c *sessionCookies) chunk(name string) bool {
 // login under way.
 func (c *sessionCookies) owns(name string) bool {
 	rest, ok := strings.CutPrefix(name, c.name)
-	return ok && (c.chunk(name) || strings.HasPrefix(rest, stateInfix))
+	return ok && (c.chunk(name) || rest == loopInfix || strings.HasPrefix(rest, stateInfix))
 }
 
 // cookies goes through the cookies of a request: names and values as they are,

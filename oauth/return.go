@@ -32,6 +32,33 @@ func ReturnPath(target string) (string, error) {
 	return target, nil
 }
 
+// ReturnURL reads a return target on another host: an absolute http or https URL of
+// a host, with or without a port, and of what [ReturnPath] accepts. Which hosts may
+// be returned to is up to the caller. It returns [ErrUnsafeReturn] for anything
+// that some browser may read in another way than it is written here.
+func ReturnURL(target string) (*url.URL, error) {
+	u, err := url.Parse(target)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || len(target) > MaxReturn {
+		return nil, ErrUnsafeReturn
+	}
+	plain := u.Scheme + "://" + u.Host
+	rest, ok := strings.CutPrefix(target, plain)
+	if !ok || u.User != nil || !plainHost(u.Host) {
+		return nil, ErrUnsafeReturn
+	}
+	if _, err := ReturnPath(rest); err != nil {
+		return nil, ErrUnsafeReturn
+	}
+	return u, nil
+}
+
+// plainHost reports whether a host is a name in lower case, with or without a port.
+func plainHost(host string) bool {
+	name, port, found := strings.Cut(host, ":")
+	letters := strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.")
+	return name != "" && letters == "" && !strings.HasPrefix(name, ".") && strings.Trim(port, "0123456789") == "" && (port != "") == found
+}
+
 // safePath looks at a decoded path: what a server behind may redirect to.
 func safePath(path string) bool {
 	if strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\t\r\n") {

@@ -148,3 +148,50 @@ func FuzzReturnPath(f *testing.F) {
 		}
 	})
 }
+
+// TestReturnURL: a target on another host is what every browser reads in the same
+// way; whether its host may be returned to is not asked here (threat 56).
+func TestReturnURL(t *testing.T) {
+	for _, tc := range []struct {
+		target string
+		ok     bool
+	}{
+		{"https://app.example.com/", true},
+		{"https://app.example.com", false},
+		{"https://app.example.com?x", false},
+		{"https://app.example.com/x?y=1&z=//a", true},
+		{"https://app.example.com:8443/x", true},
+		{"https://app.example.com:/x", false},
+		{"https://app.example.com:x/x", false},
+		{"http://a.localhost:8080/x", true},
+		{"HTTPS://app.example.com/x", false},
+		{"https://APP.example.com/x", false},
+		{"https:/app.example.com/x", false},
+		{"https:///app.example.com/x", false},
+		{"https:app.example.com/x", false},
+		{"//app.example.com/x", false},
+		{"ftp://app.example.com/x", false},
+		{"javascript://app.example.com/%0aalert(1)", false},
+		{"https://user@app.example.com/x", false},
+		{"https://app.example.com@evil.example/x", false},
+		{`https://app.example.com\@evil.example/x`, false},
+		{`https://evil.example\.example.com/x`, false},
+		{"https://app.example.com%2f.evil.example/x", false},
+		{"https://app.example.com /x", false},
+		{"https://app.example.com\t/x", false},
+		{"https://äpp.example.com/x", false},
+		{"https://[::1]/x", false},
+		{"https://.example.com/x", false},
+		{"https://app.example.com//evil.example", false},
+		{"https://app.example.com/x#y", false},
+		{"https://app.example.com/../x", false},
+		{"https://app.example.com/" + strings.Repeat("x", MaxReturn), false},
+		{"/x", false},
+		{"", false},
+	} {
+		got, err := ReturnURL(tc.target)
+		if (err == nil) != tc.ok || err != nil && !errors.Is(err, ErrUnsafeReturn) || err == nil && got.String() != tc.target {
+			t.Errorf("%.80q: got %v, %v; want it taken: %v", tc.target, got, err, tc.ok)
+		}
+	}
+}
