@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ const (
 // provider is npm oidc-provider in a process of its own, behind a front.
 type provider struct {
 	*front
+	issuer  string
 	node    string // where Node itself listens
 	process *os.Process
 	stdin   io.Closer
@@ -40,8 +42,16 @@ type provider struct {
 func startProvider(t *testing.T, address string) *provider {
 	t.Helper()
 	needNode(t)
-	p := &provider{front: newFront(t, address), ended: make(chan struct{})}
-	options, _ := json.Marshal(map[string]string{"issuer": p.URL})
+	f := newFront(t, address)
+	return runProvider(t, f, f.URL)
+}
+
+// runProvider starts oidc-provider behind a front. The issuer is the front's own
+// address, or that of what stands before it.
+func runProvider(t *testing.T, f *front, issuer string) *provider {
+	t.Helper()
+	p := &provider{front: f, issuer: issuer, ended: make(chan struct{})}
+	options, _ := json.Marshal(map[string]string{"issuer": issuer})
 	cmd := exec.Command("node", "provider/provider.mjs", string(options))
 	cmd.Stderr = &p.stderr
 	stdin, err := cmd.StdinPipe()
@@ -80,6 +90,9 @@ func startProvider(t *testing.T, address string) *provider {
 	p.setIssuer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		r.Out.Host = r.In.Host // its URLs are those of the front
+		if scheme := r.In.Header["X-Forwarded-Proto"]; scheme != nil {
+			r.Out.Header["X-Forwarded-Proto"] = scheme
+		}
 	}})
 	return p
 }
@@ -126,14 +139,29 @@ func (p *provider) token(t *testing.T, g grant) string {
 // rotate makes new signing keys; the old ones stay in the JWKS if keep is set.
 func (p *provider) rotate(t *testing.T, keep bool) {
 	t.Helper()
-	body := strings.NewReader(fmt.Sprintf(`{"keep": %t}`, keep))
-	resp, err := http.Post(p.node+"/__control/rotate", "application/json", body)
+	p.control(t, "rotate", map[string]bool{"keep": keep}, nil)
+}
+
+// control tells the provider something (see provider.mjs) and reads its answer.
+func (p *provider) control(t *testing.T, what string, body, into any) {
+	t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(p.node+"/__control/"+what, "application/json", bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("rotate: %s", resp.Status)
+		t.Fatalf("%s: %s", what, resp.Status)
+	}
+	if into == nil {
+		return
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		t.Fatalf("%s: %v", what, err)
 	}
 }
 

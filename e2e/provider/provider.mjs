@@ -7,11 +7,22 @@
 //
 // Clients get tokens by the client_credentials grant for a resource of the form
 // https://<audience>/?alg=<RS256|PS256|ES256|EdDSA>&ttl=<seconds>; its origin is
-// the token's audience. POST /__control/rotate {"keep": false} makes new signing
-// keys, and forgets the old ones unless they are to be kept.
+// the token's audience. People log in at pages of login.mjs.
+//
+// POST /__control/<what> with a JSON body:
+//   rotate {"keep": false}             new signing keys; forgets the old ones unless
+//                                      they are to be kept
+//   client {"client_id": ..., "ttl"}   registers a relying party (RFC 7591); ttl is the
+//                                      life of its access tokens in seconds
+//   account {"id", "claims"}           what is known of somebody; no claims: nothing,
+//                                      the account is gone
+//   forget {"model": "RefreshToken"}   ends everything of that kind at once
+//   counts {}                          answers how many grants of a type succeeded and
+//                                      failed since the last call
 import * as http from 'node:http';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Provider } from 'oidc-provider';
+import { claimsOf, deliver, interact, logoutPage } from './login.mjs';
 
 const options = JSON.parse(process.argv[2] ?? '{}');
 
@@ -58,6 +69,25 @@ class Adapter {
   }
 }
 
+const lives = new Map(); // of access tokens by client_id, in seconds
+const accounts = new Map(); // claims by id, where they are not those of login.mjs
+let counts = {};
+
+function findAccount(_ctx, id) {
+  const known = accounts.has(id) ? accounts.get(id) : claimsOf(id);
+  return known && { accountId: id, claims: () => ({ sub: id, ...known }) };
+}
+
+// Nobody is asked for consent.
+async function grantAll(ctx) {
+  const { provider, session, client, params, requestParamOIDCScopes } = ctx.oidc;
+  const grant = new provider.Grant({ accountId: session.accountId, clientId: client.clientId });
+  grant.addOIDCScope([...requestParamOIDCScopes].join(' '));
+  for (const resource of [params.resource ?? []].flat()) grant.addResourceScope(resource, 'read write');
+  await grant.save();
+  return grant;
+}
+
 function resourceServer(_ctx, resource) {
   const url = new URL(resource);
   const alg = url.searchParams.get('alg') ?? 'RS256';
@@ -75,22 +105,52 @@ function callback(issuer) {
   const provider = new Provider(issuer, {
     adapter: Adapter,
     clients: clients.map(({ groups, ...client }) => client),
-    cookies: { keys: [randomBytes(16).toString('hex')] },
+    claims: {
+      openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'],
+    },
+    conformIdTokenClaims: false,
+    cookies: { keys: [cookieKey] },
     jwks: { keys: [...keys, ...oldKeys].map(({ jwk }) => jwk) },
     enabledJWA: { idTokenSigningAlgValues: kinds.flatMap(({ signs }) => signs) },
     features: {
+      backchannelLogout: { enabled: true },
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer },
+      rpInitiatedLogout: { enabled: true, logoutSource: logoutPage },
     },
-    extraTokenClaims: (_ctx, token) => ({
-      groups: clients.find(({ client_id: id }) => id === token.clientId)?.groups,
+    extraTokenClaims: (ctx, token) => ({
+      groups: clients.find(({ client_id: id }) => id === token.clientId)?.groups
+        ?? findAccount(ctx, token.accountId)?.claims().groups,
     }),
-    scopes: ['openid', 'read', 'write'],
+    fetch: deliver,
+    findAccount,
+    issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    loadExistingGrant: grantAll,
+    pkce: { required: () => true },
+    rotateRefreshToken: true,
+    scopes: ['openid', 'read', 'write', 'groups', 'offline_access'],
+    ttl: {
+      AccessToken: (_ctx, token, client) => token.resourceServer?.accessTokenTTL ?? lives.get(client.clientId) ?? 3600,
+      IdToken: 3600,
+    },
   });
-  return provider.callback();
+  provider.proxy = true;
+  for (const event of ['success', 'error']) {
+    provider.on(`grant.${event}`, (ctx) => {
+      const name = `${ctx.oidc.params?.grant_type} ${event}`;
+      counts[name] = (counts[name] ?? 0) + 1;
+    });
+  }
+  const serve = provider.callback();
+  return (request, response) => {
+    if (!request.url.startsWith('/interaction/')) return serve(request, response);
+    return interact(provider, request, response)
+      .catch((err) => response.writeHead(400, { 'content-type': 'text/plain' }).end(`interaction: ${err.message}`));
+  };
 }
 
+const cookieKey = randomBytes(16).toString('hex');
 let keys = newKeys();
 let oldKeys = [];
 let handle;
@@ -101,17 +161,42 @@ async function body(request) {
   return text;
 }
 
+const controls = {
+  rotate({ keep }) {
+    oldKeys = keep ? [...keys, ...oldKeys] : [];
+    keys = newKeys();
+    handle = callback(issuer);
+    return { kids: [...keys, ...oldKeys].map(({ jwk }) => jwk.kid) };
+  },
+  client({ ttl, ...client }) {
+    state.set(`Client:${client.client_id}`, client);
+    lives.set(client.client_id, ttl);
+    return {};
+  },
+  account({ id, claims }) {
+    accounts.set(id, claims);
+    return {};
+  },
+  forget({ model }) {
+    for (const key of state.keys()) if (key.startsWith(`${model}:`)) state.delete(key);
+    return {};
+  },
+  counts() {
+    const counted = counts;
+    counts = {};
+    return counted;
+  },
+};
+
 async function control(request, response) {
-  if (request.method !== 'POST' || request.url !== '/__control/rotate') {
+  const act = request.method === 'POST' && controls[request.url.slice('/__control/'.length)];
+  if (!act) {
     response.writeHead(404).end();
     return;
   }
-  const { keep } = JSON.parse((await body(request)) || '{}');
-  oldKeys = keep ? [...keys, ...oldKeys] : [];
-  keys = newKeys();
-  handle = callback(issuer);
+  const answer = act(JSON.parse((await body(request)) || '{}'));
   response.writeHead(200, { 'content-type': 'application/json' });
-  response.end(JSON.stringify({ kids: [...keys, ...oldKeys].map(({ jwk }) => jwk.kid) }));
+  response.end(JSON.stringify(answer));
 }
 
 const server = http.createServer((request, response) => {

@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// party is a relying party as oidc-provider knows it (RFC 7591). Its empty members
+// have defaults.
+type party struct {
+	ID        string              `json:"client_id"`               // default web
+	Secret    string              `json:"client_secret,omitempty"` // default partySecret, but for none and private_key_jwt
+	Auth      string              `json:"token_endpoint_auth_method"`
+	Redirects []string            `json:"redirect_uris"`
+	LoggedOut []string            `json:"post_logout_redirect_uris,omitempty"`
+	Logout    string              `json:"backchannel_logout_uri,omitempty"`
+	Grants    []string            `json:"grant_types"`
+	Alg       string              `json:"id_token_signed_response_alg,omitempty"`
+	Keys      *jose.JSONWebKeySet `json:"jwks,omitempty"`
+	TTL       int                 `json:"ttl,omitempty"` // of access tokens, in seconds; default 3600
+}
+
+// partySecret is what the tests look for in logs.
+const partySecret = "marked-client-secret-of-the-tests"
+
+// register makes a relying party known, as an operator does at the provider. Its
+// endpoints lie at sites, as https://app.localhost:8443.
+func (p *provider) register(t *testing.T, c party, sites ...string) {
+	t.Helper()
+	c.ID, c.Auth = or(c.ID, "web"), or(c.Auth, "client_secret_basic")
+	if c.Secret == "" && c.Auth != "none" && c.Auth != "private_key_jwt" {
+		c.Secret = partySecret
+	}
+	if c.Grants == nil {
+		c.Grants = []string{"authorization_code"}
+	}
+	for _, site := range sites {
+		c.Redirects = append(c.Redirects, site+"/oauth2/callback")
+		c.LoggedOut = append(c.LoggedOut, site+"/oauth2/logged-out")
+	}
+	p.control(t, "client", c, nil)
+}
+
+// refreshing are the grants of a relying party that gets refresh tokens.
+var refreshing = []string{"authorization_code", "refresh_token"}
+
+// account changes what the provider knows of somebody; without claims there is
+// nobody of that name any more.
+func (p *provider) account(t *testing.T, id string, claims map[string]any) {
+	t.Helper()
+	p.control(t, "account", map[string]any{"id": id, "claims": claims}, nil)
+}
+
+// counts returns how many grants there were since the last call, by their type and
+// whether they succeeded: "refresh_token success".
+func (p *provider) counts(t *testing.T) map[string]int {
+	t.Helper()
+	var counts map[string]int
+	p.control(t, "counts", nil, &counts)
+	return counts
+}
