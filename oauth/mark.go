@@ -44,6 +44,12 @@ func (s *Sessions) Mark(ctx context.Context, kind MarkKind, name string, until t
 	defer cancel()
 	// Noted here first: where the storage fails, this process at least knows it.
 	s.marks.put(m, before, at)
+	if kind != MarkSession {
+		if other, err := s.loadMark(ctx, m); err == nil && other.After(before) && !other.After(at.Add(leeway)) {
+			before = other // of a node whose clock is ahead: nobody gets back in
+			s.marks.put(m, before, at)
+		}
+	}
 	return s.storage.Store(ctx, s.markKey(m), withExpiry(until, strconv.AppendInt(nil, before.UnixMilli(), 10)))
 }
 

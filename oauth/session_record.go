@@ -59,13 +59,23 @@ func (s *Sessions) loadRecord(ctx context.Context, id string) (*Session, error) 
 	if err != nil {
 		return nil, err
 	}
+	session, err := openRecord(seals, value)
+	if err != nil || session.ID != id { // the record of another session
+		return nil, ErrSessionInvalid
+	}
+	return session, nil
+}
+
+// openRecord opens what [Sessions.storeRecord] wrote, or returns
+// [ErrSessionInvalid].
+func openRecord(seals *sessionSeals, value []byte) (*Session, error) {
 	_, sealed, _ := cutExpiry(value)
 	plain, err := seals.record.Open(nil, sealed)
 	if err != nil {
 		return nil, ErrSessionInvalid
 	}
 	session, ok := parseSession(plain)
-	if !ok || session.stored || session.ID != id { // a reference, or the record of another session
+	if !ok || session.stored { // a reference
 		return nil, ErrSessionInvalid
 	}
 	session.stored = true
