@@ -97,15 +97,17 @@ func (c *Integration) readIssuer(e *expander, d *draft) {
 // open takes what the integration needs for requests. What it took before an
 // error is there for release.
 func (d *draft) open(kept store.Store, log *zap.Logger) error {
-	open := d.openIssuer
+	if d.logsIn {
+		sessions, err := oauth.NewSessions(d.session, kept, now)
+		if err != nil {
+			return err
+		}
+		d.sessions = sessions
+	}
 	if d.local != nil {
-		open = func() error { return d.openLocal(kept, log) }
+		return d.openLocal(kept, log)
 	}
-	err := open()
-	if err == nil && d.logsIn {
-		d.sessions, err = oauth.NewSessions(d.session, kept, now)
-	}
-	return err
+	return d.openIssuer()
 }
 
 func (d *draft) openIssuer() error {

@@ -64,7 +64,7 @@ func (d *draft) openTokens(kept store.Store) (err error) {
 		SignIn:   d.local.signIn,
 		Find:     d.local.find,
 		Tokens:   &local.Tokens{Issuer: t.issuer, Audience: t.audience, Access: t.access, Keys: d.local.signing, Now: now},
-		Families: local.NewFamilies(kept, d.name, t.refresh, now),
+		Families: local.NewFamilies(kept, d.name, t.refresh, d.sessions.Ended, now),
 	}
 	d.verifier, err = jwt.NewVerifier(jwt.Policy{
 		Issuers: []string{t.issuer}, Audience: t.audience, AudienceClaims: []claims.Path{claims.MustPath("aud")},

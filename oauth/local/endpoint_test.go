@@ -34,7 +34,7 @@ func newEndpoint(s store.Store, p people) *Endpoint {
 			return Subject{ID: id, Stamp: "s1"}, known && err == nil
 		},
 		Tokens:   newTokens(s, time.Now, "home"),
-		Families: NewFamilies(s, "home", time.Hour, time.Now),
+		Families: NewFamilies(s, "home", time.Hour, never, time.Now),
 	}
 }
 

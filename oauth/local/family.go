@@ -40,17 +40,23 @@ type Families struct {
 	store       store.Store
 	integration string
 	life        time.Duration
+	ended       Ended
 	now         func() time.Time
 
 	secret secretOnce
 	flight singleflight.Group
 }
 
+// Ended reports whether what a user began at a time was ended by whoever runs the
+// site. The error is a [store.ErrUnavailable].
+type Ended func(ctx context.Context, user string, began time.Time) (bool, error)
+
 // NewFamilies makes the refresh tokens of an integration; one lives for life
-// after it was last used. It does not touch the storage.
-func NewFamilies(s store.Store, integration string, life time.Duration, now func() time.Time) *Families {
+// after it was last used, unless it is one that has ended. It does not touch the
+// storage.
+func NewFamilies(s store.Store, integration string, life time.Duration, ended Ended, now func() time.Time) *Families {
 	return &Families{
-		store: s, integration: integration, life: life, now: now,
+		store: s, integration: integration, life: life, ended: ended, now: now,
 		secret: secretOnce{store: s, key: store.Key("secrets", integration, "refresh")},
 	}
 }
@@ -68,7 +74,8 @@ type family struct {
 	Member
 	Seed    []byte    `json:"seed"`
 	Number  uint32    `json:"number"` // of the good token
-	Spent   time.Time `json:"spent"`  // when the one before was
+	Began   time.Time `json:"began"`  // the sign-in
+	Spent   time.Time `json:"spent"`  // when the token before was
 	Expires time.Time `json:"expires"`
 }
 
@@ -84,7 +91,8 @@ func (f *family) token(id []byte, number uint32) []byte {
 // Begin makes a family and returns its first token.
 func (fs *Families) Begin(ctx context.Context, m Member) (string, error) {
 	id := make([]byte, familyIDSize)
-	f := &family{Member: m, Seed: make([]byte, 32), Expires: fs.now().Add(fs.life)}
+	now := fs.now()
+	f := &family{Member: m, Seed: make([]byte, 32), Began: now, Expires: now.Add(fs.life)}
 	rand.Read(id) // never fails (crypto/rand)
 	rand.Read(f.Seed)
 	if err := fs.put(ctx, id, f); err != nil {
@@ -138,10 +146,15 @@ func (fs *Families) rotate(ctx context.Context, raw []byte, arrived time.Time, v
 	if err != nil {
 		return "", Member{}, err
 	}
-	switch {
-	case !hmac.Equal(f.token(id, number), raw):
+	if !hmac.Equal(f.token(id, number), raw) {
 		return "", Member{}, ErrInvalidGrant // made up: no reason to end anything
-	case !arrived.Before(f.Expires), !valid(f.Member):
+	}
+	ended, err := fs.ended(ctx, f.User, f.Began)
+	if err != nil {
+		return "", Member{}, err
+	}
+	switch {
+	case ended, !arrived.Before(f.Expires), !valid(f.Member):
 		return "", Member{}, fs.end(ctx, id)
 	case number+1 == f.Number && arrived.Sub(f.Spent) <= grace:
 		return encode(f.token(id, f.Number)), f.Member, nil

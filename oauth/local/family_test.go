@@ -16,13 +16,16 @@ var ada = Member{User: "ada", Stamp: "s1"}
 
 func always(Member) bool { return true }
 
+// never is for families that nobody has ended.
+func never(context.Context, string, time.Time) (bool, error) { return false, nil }
+
 // familyClock is a clock that a test moves.
 type familyClock struct{ at time.Time }
 
 func (c *familyClock) now() time.Time { return c.at }
 
 func newFamilies(s store.Store, c *familyClock) *Families {
-	return NewFamilies(s, "home", 24*time.Hour, c.now)
+	return NewFamilies(s, "home", 24*time.Hour, never, c.now)
 }
 
 func begin(t *testing.T, fs *Families) string {
@@ -206,5 +209,111 @@ func TestSecretTogether(t *testing.T) {
 	wg.Wait()
 	if n := locks.Load(); n != 1 {
 		t.Errorf("%d locks for one secret", n)
+	}
+}
+
+// marks end what somebody began until a time, in place of sessions' marks.
+type marks struct {
+	until map[string]time.Time
+	err   error
+}
+
+func (m *marks) ended(_ context.Context, user string, began time.Time) (bool, error) {
+	return !began.After(m.until[user]), m.err
+}
+
+// TestRotateEnded: a family that began before its user was revoked is not good,
+// nor is the token that was spent last, and nothing is spent while that cannot be
+// asked. A later family is good, and so is another user's (threats 45 and 72).
+func TestRotateEnded(t *testing.T) {
+	c, shared := &familyClock{time.Now()}, new(storetest.Memory)
+	m := &marks{until: map[string]time.Time{}}
+	fs := NewFamilies(shared, "home", 24*time.Hour, m.ended, c.now)
+	unspent, first := begin(t, fs), begin(t, fs)
+	second := rotate(t, fs, first)
+	bobs, err := fs.Begin(context.Background(), Member{User: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	m.err = store.ErrUnavailable
+	for _, token := range []string{unspent, second} {
+		if _, _, err := fs.Rotate(context.Background(), token, always); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("got error %v, want ErrUnavailable", err)
+		}
+	}
+	m.err = nil
+	if again := rotate(t, fs, first); again != second {
+		t.Error("a token was spent during the outage")
+	}
+
+	m.until["ada"] = c.at
+	c.at = c.at.Add(time.Second)
+	later := begin(t, fs)
+	spent(t, fs, unspent)
+	spent(t, fs, first) // within the grace
+	spent(t, fs, second)
+	rotate(t, fs, later)
+	if _, m, err := fs.Rotate(context.Background(), bobs, always); err != nil || m.User != "bob" {
+		t.Errorf("got %v, %v", m, err)
+	}
+}
+
+// TestListFamilies: good families are listed, ended ones can be deleted, and those
+// of other integrations are left alone.
+func TestListFamilies(t *testing.T) {
+	c, shared := &familyClock{time.Now()}, new(storetest.Memory)
+	m := &marks{until: map[string]time.Time{}}
+	fs := NewFamilies(shared, "home", 24*time.Hour, m.ended, c.now)
+	other := NewFamilies(shared, "other", 24*time.Hour, never, c.now)
+	begin(t, other)
+	began := c.at
+	first := begin(t, fs)
+	c.at = c.at.Add(time.Hour)
+	rotate(t, fs, first)
+	if _, err := fs.Begin(context.Background(), Member{User: "bob"}); err != nil {
+		t.Fatal(err)
+	}
+	list := func(fs *Families) (users string, all []Stored) {
+		t.Helper()
+		all, err := fs.List(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, stored := range all {
+			users += stored.User + " "
+		}
+		return users, all
+	}
+	got, all := list(fs)
+	if got != "bob ada " || !all[1].Began.Equal(began) || !all[1].Used.Equal(c.at) || !all[0].Used.Equal(c.at) || !all[1].Ends.Equal(c.at.Add(24*time.Hour)) {
+		t.Errorf("got %s: %+v", got, all)
+	}
+	m.until["ada"] = c.at
+	if got, _ := list(fs); got != "bob " {
+		t.Errorf("got %s", got)
+	}
+	if n, err := fs.DeleteEnded(context.Background()); n != 1 || err != nil {
+		t.Errorf("deleted %d, %v", n, err)
+	}
+	m.until = nil
+	if got, _ := list(fs); got != "bob " {
+		t.Errorf("deleted and there again: %s", got)
+	}
+	if got, _ := list(other); got != "ada " {
+		t.Errorf("the other integration's: %s", got)
+	}
+	c.at = c.at.Add(25 * time.Hour)
+	if got, _ := list(fs); got != "" {
+		t.Errorf("expired: %s", got)
+	}
+	shared.Fail = func(op, _ string) error {
+		if op == "list" {
+			return errors.New("read-only file system")
+		}
+		return nil
+	}
+	if _, err := fs.List(context.Background()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -225,6 +227,9 @@ func (u *Users) Get(id string) (User, bool) {
 	user, ok := u.list.Load().users[id]
 	return user, ok
 }
+
+// All returns the users as they are now, disabled ones too, in no order.
+func (u *Users) All() iter.Seq[User] { return maps.Values(u.list.Load().users) }
 
 // Current returns the user if it is there, enabled, and its credential is still
 // the one that the stamp was taken of: what a session, a cached verification or a
