@@ -175,7 +175,9 @@ func reference(session *Session) *Session {
 }
 
 // Open returns the session of a request, checked against the marks that are at
-// most 10 s old. The error is [ErrNoSession], [ErrSessionInvalid],
+// most 10 s old, and renewed from the provider if it is due. It waits for that for
+// 3 s; then, or while the provider is out of reach, the session counts as it is,
+// until an hour after it was due: after that it is [ErrSessionExpired]. The error is [ErrNoSession], [ErrSessionInvalid],
 // [ErrSessionExpired], [ErrSessionRevoked] or a [store.ErrUnavailable]. Of several
 // cookies of one name the latest login that counts wins, whatever the others are.
 func (s *Sessions) Open(ctx context.Context, r *http.Request) (*Session, error) {
@@ -238,7 +240,7 @@ func (s *Sessions) check(ctx context.Context, seals *sessionSeals, session *Sess
 	if err := s.revoked(ctx, session); err != nil {
 		return nil, err
 	}
-	return session, nil
+	return s.current(ctx, session)
 }
 
 // Renew notes that an open session is in use, once a tenth of the idle time has

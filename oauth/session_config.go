@@ -58,8 +58,11 @@ type Sessions struct {
 	records lookups[string, *Session]
 	marks   lookups[mark, time.Time]
 
-	renewing sync.Map     // IDs of records that are being renewed
-	paused   atomic.Int64 // until when no record is renewed, in Unix milliseconds
+	renewing sync.Map      // IDs of records of which the use is being noted
+	paused   atomic.Int64  // until when no use is noted, in Unix milliseconds
+	lockWait time.Duration // for the lock of a record
+
+	refreshes refreshes
 }
 
 // sessionSeals seals the two things that are sealed: what a cookie holds, and a
@@ -101,7 +104,8 @@ func NewSessions(config SessionConfig, storage store.Store, now func() time.Time
 	if err != nil {
 		return nil, err
 	}
-	s := &Sessions{config: config, cookies: cookies, storage: storage, now: now}
+	s := &Sessions{config: config, cookies: cookies, storage: storage, now: now, lockWait: renewWait}
+	s.refreshes.wait, s.refreshes.patience = refreshWait, refreshPatience
 	s.seals = lookups[string, *sessionSeals]{ask: s.loadSeals, life: forever, limit: 1, now: now}
 	s.records = lookups[string, *Session]{ask: s.loadRecord, life: recordLife, limit: maxRecords, now: now}
 	s.marks = lookups[mark, time.Time]{ask: s.loadMark, life: markLife, limit: maxMarks, now: now}

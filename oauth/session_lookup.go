@@ -132,6 +132,15 @@ func (l *lookups[K, V]) forget(except K, now time.Time) {
 	}
 }
 
+// peek returns the answer if it is known, and does not ask.
+func (l *lookups[K, V]) peek(key K) (value V, ok bool) {
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, ok := l.known[key]
+	return a.value, ok && l.counts(a, now)
+}
+
 func (l *lookups[K, V]) drop(key K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

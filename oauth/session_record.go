@@ -91,7 +91,7 @@ const (
 // it did. One request of a session does so at a time, and none for a while after
 // the storage refused: a request waits for nothing that it does not need.
 func (s *Sessions) renewRecord(ctx context.Context, seals *sessionSeals, id string, now time.Time) bool {
-	if now.UnixMilli() < s.paused.Load() {
+	if now.UnixMilli() < s.paused.Load() || s.refreshes.under(id) {
 		return false
 	}
 	if _, busy := s.renewing.LoadOrStore(id, nil); busy {
@@ -107,18 +107,12 @@ func (s *Sessions) renewRecord(ctx context.Context, seals *sessionSeals, id stri
 	return done
 }
 
-// renewLocked changes the record as it is now, not as it was remembered: another
-// node may have renewed it. A record that is gone is not written again.
 func (s *Sessions) renewLocked(ctx context.Context, seals *sessionSeals, id string, now time.Time) (done bool, err error) {
-	unlock, err := s.storage.Lock(ctx, s.recordKey(id))
+	record, unlock, err := s.lockRecord(ctx, id)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	record, err := s.loadRecord(ctx, id)
-	if err != nil {
-		return false, err
-	}
 	if s.fresh(record, now) {
 		s.records.put(id, record, now)
 		return false, nil
@@ -126,6 +120,35 @@ func (s *Sessions) renewLocked(ctx context.Context, seals *sessionSeals, id stri
 	record.Seen = now
 	err = s.storeRecord(ctx, seals, record)
 	return err == nil, err
+}
+
+// lockRecord waits for the lock of a record, at most 2 s, and reads the record as
+// it is then, not as it was remembered: another node may have changed it. A record
+// that is gone is not to be written again. The error is an [errBusy] where the lock
+// was not to be had in time, else what [Sessions.loadRecord] returns.
+func (s *Sessions) lockRecord(ctx context.Context, id string) (record *Session, unlock func(), err error) {
+	// The context of a lock lives as long as the lock, whatever a storage does
+	// with it.
+	ctx, cancel := context.WithCancel(ctx)
+	timer := time.AfterFunc(s.lockWait, cancel)
+	release, err := s.storage.Lock(ctx, s.recordKey(id))
+	timer.Stop()
+	if err != nil {
+		if ctx.Err() != nil {
+			err = errBusy
+		}
+		cancel()
+		return nil, nil, err
+	}
+	unlock = func() {
+		release()
+		cancel()
+	}
+	if record, err = s.loadRecord(ctx, id); err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return record, unlock, nil
 }
 
 // sweepSlack is how long something old is left alone, for clocks that differ.
