@@ -86,17 +86,25 @@ func (c *sessionCookies) clear(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// set adds one Set-Cookie line, in place of one that is there for that name; an
-// empty value deletes the cookie. An answer with such a line is nobody else's.
+// set writes one cookie of the session; an empty value deletes it.
 func (c *sessionCookies) set(w http.ResponseWriter, name, value string, life time.Duration) {
-	cookie := c.cookie(name, value)
+	setCookie(w, c.cookie(name, value), life)
+}
+
+// setCookie adds one Set-Cookie line, in place of one that is there for the same
+// cookie; an empty value deletes the cookie. An answer with such a line is nobody
+// else's.
+func setCookie(w http.ResponseWriter, cookie *http.Cookie, life time.Duration) {
 	cookie.MaxAge = max(1, int(life/time.Second))
-	if value == "" {
+	if cookie.Value == "" {
 		cookie.MaxAge, cookie.Expires = -1, time.Unix(0, 0)
 	}
 	h := w.Header()
-	lines := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool { return strings.HasPrefix(line, name+"=") })
-	h["Set-Cookie"] = append(lines, cookie.String())
+	// What a browser keeps under one name for the host and for its domain are two.
+	same := func(line string) bool {
+		return strings.HasPrefix(line, cookie.Name+"=") && strings.Contains(line, "; Domain=") == (cookie.Domain != "")
+	}
+	h["Set-Cookie"] = append(slices.DeleteFunc(h["Set-Cookie"], same), cookie.String())
 	h.Set("Cache-Control", "private, no-store")
 }
 
@@ -137,9 +145,11 @@ func (c *sessionCookies) present(r *http.Request) bool {
 // plausible reports whether a value could be a chunk. Go's base64 skips line
 // breaks, so the alphabet is checked here.
 func (c *sessionCookies) plausible(value string) bool {
-	if value == "" || len(value) > c.room {
-		return false
-	}
+	return value != "" && len(value) <= c.room && is64(value)
+}
+
+// is64 reports whether a text has the alphabet of base64url.
+func is64(value string) bool {
 	for i := range len(value) {
 		if !alphabet64[value[i]] {
 			return false

@@ -77,7 +77,7 @@ type RelyingParty struct {
 // mistake in the configuration at once.
 func NewRelyingParty(c RelyingPartyConfig) (*RelyingParty, error) {
 	p := &RelyingParty{config: c, tokens: NewTokenEndpoint(c.Client, c.Now)}
-	errs := []error{c.Auth.check(), p.checkEndpoints()}
+	errs := []error{c.Auth.check(), p.checkEndpoints(), CheckParams(c.Params)}
 	switch {
 	case c.SessionToken != "" && c.SessionToken != SessionTokenID && c.SessionToken != SessionTokenAccess:
 		errs = append(errs, fmt.Errorf("oauth: session_token %q: expected id or access", c.SessionToken))

@@ -58,6 +58,9 @@ type Sessions struct {
 	records lookups[string, *Session]
 	marks   lookups[mark, time.Time]
 
+	spent   spent   // states of logins that came back
+	targets targets // how many return targets were stored of late
+
 	renewing sync.Map      // IDs of records of which the use is being noted
 	paused   atomic.Int64  // until when no use is noted, in Unix milliseconds
 	lockWait time.Duration // for the lock of a record
@@ -65,9 +68,10 @@ type Sessions struct {
 	refreshes refreshes
 }
 
-// sessionSeals seals the two things that are sealed: what a cookie holds, and a
-// record in storage. Neither opens as the other.
-type sessionSeals struct{ cookie, record *seal.Sealer }
+// sessionSeals seals what is sealed: what the cookie of a session holds, and that
+// of a login under way; a record in storage, and a return target there. None
+// opens as another.
+type sessionSeals struct{ cookie, record, attempt, target *seal.Sealer }
 
 const (
 	secretName = "session"
@@ -131,12 +135,17 @@ func (s *Sessions) Covers(host string) bool {
 func (s *Sessions) newSeals(secrets [][]byte) (*sessionSeals, error) {
 	c := &s.config
 	bound := []string{c.Integration, c.Issuer, c.ClientID, c.Cookie, c.Domain}
-	cookie, err := seal.New(secrets, "session", bound...)
-	if err != nil {
-		return nil, err
+	seals := new(sessionSeals)
+	for purpose, sealer := range map[string]**seal.Sealer{
+		"session": &seals.cookie, "session record": &seals.record,
+		"attempt": &seals.attempt, "return target": &seals.target,
+	} {
+		var err error
+		if *sealer, err = seal.New(secrets, purpose, bound...); err != nil {
+			return nil, err
+		}
 	}
-	record, err := seal.New(secrets, "session record", bound...)
-	return &sessionSeals{cookie, record}, err
+	return seals, nil
 }
 
 // loadSeals gets the secret that is kept in the storage. None is ever in memory

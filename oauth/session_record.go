@@ -10,12 +10,13 @@ import (
 	"github.com/caddy-admit/admit/internal/store"
 )
 
-// Folders of the storage: a record for each session that is kept there, and a
-// mark for each that was ended. A storage knows no expiry, so every value begins
+// Folders of the storage: a record for each session that is kept there, a mark for
+// each that was ended, and long return targets of logins under way. A storage knows no expiry, so every value begins
 // with its own, in clear: [SweepSessions] needs no key to see what is old.
 const (
 	recordFolder = "sessions"
 	markFolder   = "marks"
+	targetFolder = "returns"
 )
 
 // withExpiry writes until when a value counts before it: Unix seconds in
@@ -155,16 +156,17 @@ func (s *Sessions) lockRecord(ctx context.Context, id string) (record *Session, 
 const sweepSlack = 10 * time.Minute
 
 // SweepSessions deletes the records and marks of sessions that have ended by
-// themselves, of all integrations that share a storage. It reads all of them, so
-// it is for every hour or so; one process at a time does it. A
-// [store.ErrUnavailable] leaves the rest for the next time.
+// themselves, and return targets of logins that never came back, of all
+// integrations that share a storage. It reads all of them, so it is for every hour
+// or so; one process at a time does it. A [store.ErrUnavailable] leaves the rest
+// for the next time.
 func SweepSessions(ctx context.Context, storage store.Store, now time.Time) error {
 	unlock, err := storage.Lock(ctx, store.Folder("sweep"))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	for _, folder := range []string{recordFolder, markFolder} {
+	for _, folder := range []string{recordFolder, markFolder, targetFolder} {
 		keys, err := storage.List(ctx, store.Folder(folder))
 		if err != nil && !errors.Is(err, store.ErrNotExist) {
 			return err
