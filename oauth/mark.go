@@ -17,6 +17,11 @@ const (
 	MarkSession MarkKind = "session" // the one of an ID
 	MarkUser    MarkKind = "user"    // those of a user that began until now
 	MarkAll     MarkKind = "all"     // those of the integration that began until now
+
+	// Marks of the provider, see [Sessions.MarkProvider].
+	markSID     MarkKind = "sid"
+	markSubject MarkKind = "sub"
+	markBoth    MarkKind = "sid and sub"
 )
 
 // mark names a mark. Its value is the time until which sessions had to begin for
@@ -39,13 +44,17 @@ func (s *Sessions) Mark(ctx context.Context, kind MarkKind, name string, until t
 	if kind == MarkSession {
 		before = endOfTime // whenever it began by the clock of another node
 	}
-	m := mark{kind, name}
+	return s.putMark(ctx, mark{kind, name}, at, before, until)
+}
+
+// putMark writes a mark that ends what began before a time.
+func (s *Sessions) putMark(ctx context.Context, m mark, at, before, until time.Time) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	// Noted here first: where the storage fails, this process at least knows it.
 	s.marks.put(m, before, at)
-	if kind != MarkSession {
-		if other, err := s.loadMark(ctx, m); err == nil && other.After(before) && !other.After(at.Add(leeway)) {
+	if m.kind != MarkSession {
+		if other, err := s.loadMark(ctx, m); err == nil && other.After(before) && !other.After(before.Add(leeway)) {
 			before = other // of a node whose clock is ahead: nobody gets back in
 			s.marks.put(m, before, at)
 		}
@@ -75,19 +84,30 @@ func (s *Sessions) loadMark(ctx context.Context, m mark) (time.Time, error) {
 	return time.UnixMilli(millis), nil
 }
 
+// maxMarksOf is how many marks may end one session.
+const maxMarksOf = 6
+
+// marksOf adds the names of the marks that may end a session.
+func (s *Sessions) marksOf(names []mark, session *Session) []mark {
+	names = append(names, mark{MarkSession, session.ID}, mark{MarkAll, ""})
+	if session.User != "" {
+		names = append(names, mark{MarkUser, session.User})
+	}
+	return s.providerMarks(names, session)
+}
+
 // revoked returns [ErrSessionRevoked] for a session that a mark ends. Marks that
 // are not remembered are asked for all at once; each is asked for at most once in
 // 10 s, those of a user or of all for many sessions together.
 func (s *Sessions) revoked(ctx context.Context, session *Session) error {
-	names := [...]mark{{MarkSession, session.ID}, {MarkAll, ""}, {MarkUser, session.User}}
-	var before [len(names)]time.Time
-	var asked [len(names)]*lookup[time.Time]
-	for i, m := range names {
-		if m.kind != MarkUser || m.name != "" {
-			before[i], asked[i] = s.marks.start(ctx, m)
-		}
+	var names [maxMarksOf]mark
+	var before [maxMarksOf]time.Time
+	var asked [maxMarksOf]*lookup[time.Time]
+	n := len(s.marksOf(names[:0], session))
+	for i, m := range names[:n] {
+		before[i], asked[i] = s.marks.start(ctx, m)
 	}
-	for i, question := range asked {
+	for i, question := range asked[:n] {
 		if question != nil {
 			var err error
 			if before[i], err = question.wait(ctx); err != nil {
