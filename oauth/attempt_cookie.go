@@ -169,5 +169,5 @@ func (s *Sessions) dropState(w http.ResponseWriter, name string) {
 func (c *sessionCookies) isState(name string) bool {
 	_, id, ok := strings.Cut(name, stateInfix)
 	return ok && len(name) <= maxCookieName+len(stateInfix)+strict64.EncodedLen(stateIDBytes) && is64(id) &&
-		(strings.HasPrefix(name, c.name+stateInfix) || isStandard(name) && isPlain(name))
+		(strings.HasPrefix(name, c.name+stateInfix) || isStandard(name) && is64(strings.ReplaceAll(name, ".", "")))
 }

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,10 +19,18 @@ const (
 	maxSpent = 10_000
 )
 
-// safeTarget returns a return target, or "/" for one that leads elsewhere or is too
-// long (threats 56 and 63).
+// safeTarget returns a return target, or "/" for one that is too long or leads
+// elsewhere than to this host and to those that share the session (threats 56 and
+// 63). Which of them there are the caller knows.
 func (s *Sessions) safeTarget(target string) string {
-	if _, err := s.ReturnTarget(target); err != nil {
+	if _, err := ReturnPath(target); err == nil {
+		return target
+	}
+	u, err := ReturnURL(target)
+	if err != nil || s.config.Domain == "" || !s.Covers(u.Hostname()) {
+		return "/"
+	}
+	if local := u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost"); u.Scheme != "https" && !local {
 		return "/"
 	}
 	return target

@@ -71,29 +71,3 @@ func safePath(path string) bool {
 	}
 	return true
 }
-
-// ReturnTarget is [ReturnPath] for sessions that the hosts of a domain share: it
-// also accepts an https URL of such a host. Whether anybody answers there, and with
-// the same sessions, it cannot know.
-func (s *Sessions) ReturnTarget(target string) (string, error) {
-	rest, absolute := strings.CutPrefix(target, "https://")
-	if !absolute {
-		return ReturnPath(target)
-	}
-	authority, path := rest, "/"
-	if i := strings.IndexByte(rest, '/'); i >= 0 {
-		authority, path = rest[:i], rest[i:]
-	}
-	host, port, _ := strings.Cut(authority, ":")
-	if s.config.Domain == "" || !isPlain(host) || strings.Trim(port, "0123456789") != "" || !s.Covers(host) {
-		return "", ErrUnsafeReturn
-	}
-	if _, err := ReturnPath(path); err != nil || len(target) > MaxReturn {
-		return "", ErrUnsafeReturn
-	}
-	return target, nil
-}
-
-// isPlain reports whether a text has only what names of hosts are made of, so that
-// nobody reads it in another way.
-func isPlain(text string) bool { return text != "" && is64(strings.ReplaceAll(text, ".", "")) }
