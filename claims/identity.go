@@ -178,7 +178,7 @@ func isAddress(text []byte) bool {
 // Such a claim is neither present nor absent: nobody here knows its value.
 func pointed(s *Set, path Path) bool {
 	if names := s.Get("_claim_names"); names.Exists() {
-		if !names.IsObject() || names.field(path.whole).Exists() || names.field(path.top()).Exists() {
+		if !names.IsObject() || names.Member(path.whole).Exists() || names.Member(path.top()).Exists() {
 			return true
 		}
 	}

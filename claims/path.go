@@ -78,7 +78,7 @@ func (p Path) find(s *Set) (v Value, every bool) {
 	}
 	v = s.Get(p.parts[0])
 	for _, part := range p.parts[1:] {
-		v = v.field(part)
+		v = v.Member(part)
 	}
 	return v, p.every
 }

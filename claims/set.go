@@ -192,8 +192,9 @@ func (v Value) fields(yield func(name, value Value) bool) bool {
 	}
 }
 
-// field returns a member of an object by its exact name.
-func (v Value) field(name string) (found Value) {
+// Member returns a member of an object by its exact name, an absent value for any
+// other type.
+func (v Value) Member(name string) (found Value) {
 	v.fields(func(n, value Value) bool {
 		if n.Equal(name) {
 			found = value

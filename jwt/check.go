@@ -69,6 +69,9 @@ func (r *rules) payload(s *claims.Set, now time.Time) claims.Reason {
 	if s.Has("cnf") {
 		return claims.BoundToken // RFC 9449 section 7.2, RFC 8705 section 3: whoever shows it must prove more
 	}
+	if r.logout {
+		return logoutAccepted(s)
+	}
 	if s.Has("events") || !r.vendorAccepted(s) {
 		return claims.WrongType // "events": a logout or security event token
 	}

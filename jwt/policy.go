@@ -103,6 +103,7 @@ type rules struct {
 	algorithms []*algorithm
 	types      []string // as media types, see mediaType
 	templates  bool     // some issuer holds {tenantid}
+	logout     bool     // of logout tokens, see [Verifier.Logout]
 }
 
 func newRules(p Policy) (rules, error) {
