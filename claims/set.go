@@ -2,6 +2,7 @@ package claims
 
 import (
 	"bytes"
+	"iter"
 	"strconv"
 	"unsafe"
 )
@@ -54,6 +55,17 @@ func (s *Set) Get(name string) Value {
 		}
 	}
 	return Value{}
+}
+
+// All returns the claims in the order of the text.
+func (s *Set) All() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		for _, m := range s.members {
+			if !yield(string(m.name), Value{s.data[m.start:m.end]}) {
+				return
+			}
+		}
+	}
 }
 
 // Has reports whether a claim is there, null or not.

@@ -58,6 +58,3 @@ func (a *ClientAuth) check() error {
 	}
 	return errors.Join(errs...)
 }
-
-// ClientKey is the private key of a client.
-type ClientKey struct{}

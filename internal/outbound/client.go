@@ -36,8 +36,8 @@ type Options struct {
 	InsecureHTTP bool
 }
 
-// Client fetches documents. It keeps no cookies and sends no credentials. It is
-// safe for concurrent use.
+// Client fetches documents, and asks endpoints that want a secret or a token. It
+// keeps no cookies. It is safe for concurrent use.
 type Client struct {
 	transport    *http.Transport
 	insecureHTTP bool
