@@ -50,7 +50,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		if err := notAvailable(line); err != nil {
 			return nil, err
 		}
-		if gateOptions.has(line.word) && !integrationOptions.has(line.word) {
+		if gateOptions.has(line.word) && (!integrationOptions.has(line.word) || line.word == "login" && !line.block) {
 			return nil, line.Errf("%s: it belongs in the admit directive of a site", line.word)
 		}
 	}

@@ -19,9 +19,10 @@ type gate struct {
 }
 
 // gateOptions are the options of a gate. Its block may hold integrationOptions
-// beside them, and where a word is in both, the gate's is meant.
+// beside them, and where a word is in both, the gate's is meant; login with a
+// block is both.
 var gateOptions = table[gate]{
-	"login":       {usage: "[<integration>...]", read: readLogin},
+	"login":       {usage: "[<integration>...] | [{]", read: readGateLogin},
 	"optional":    flag(func(g *gate) *bool { return &g.Optional }),
 	"bypass":      {usage: "[<METHOD>...] <path>...", repeats: true, read: readBypass},
 	"any":         {usage: "[<matcher>] {", repeats: true, read: readAny},
@@ -78,7 +79,8 @@ func (g *gate) read(lines []option) error {
 		}
 		if gateOptions.has(o.word) {
 			ofGate = append(ofGate, o)
-		} else {
+		}
+		if !gateOptions.has(o.word) || o.isClient() {
 			g.own = append(g.own, o)
 		}
 	}
@@ -136,12 +138,6 @@ func readReportOnly(o option, g *gate) error {
 		return err
 	}
 	g.ReportOnly = &ReportOnly{Require: trial.Require, Deny: trial.Deny}
-	return nil
-}
-
-// readLogin leaves it to Provision whether the integrations are those of the gate.
-func readLogin(o option, g *gate) error {
-	g.Login = &Login{Integrations: o.args}
 	return nil
 }
 

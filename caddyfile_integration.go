@@ -43,6 +43,9 @@ var integrationOptions = table[Integration]{
 	"tokens":  {usage: "[{]", read: readTokens},
 	"session": {usage: "{", read: readSession},
 
+	"login":    {usage: "{", read: readLoginClient},
+	"userinfo": {usage: "[login|always]", read: readUserinfo},
+
 	"from":        {usage: strings.Join(placeForms, " | "), repeats: true, read: readPlace},
 	"identity":    {usage: "{", read: readIdentity},
 	"trust_email": flag(func(c *Integration) *bool { return &c.TrustEmail }),

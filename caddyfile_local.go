@@ -24,8 +24,9 @@ var sessionOptions = table[Session]{
 	"cookie":    text("<name>", func(s *Session) *string { return &s.Cookie }),
 	"domain":    text("<domain>", func(s *Session) *string { return &s.Domain }),
 	"same_site": word("lax|strict|none", func(s *Session) *string { return &s.SameSite }),
-	"idle":      {usage: "<duration>|off", read: readIdle},
+	"idle":      spanOrOff(func(s *Session) **caddy.Duration { return &s.Idle }),
 	"max":       span(func(s *Session) *caddy.Duration { return &s.Max }),
+	"refresh":   spanOrOff(func(s *Session) **caddy.Duration { return &s.Refresh }),
 	"store":     word("auto|cookie|storage", func(s *Session) *string { return &s.Store }),
 	"secret":    list("<secret>...", func(s *Session) *[]string { return &s.Secret }),
 }
@@ -78,14 +79,4 @@ func readTokens(o option, c *Integration) error {
 func readSession(o option, c *Integration) error {
 	c.Session = new(Session)
 	return sessionOptions.read(o.lines(), c.Session)
-}
-
-func readIdle(o option, s *Session) error {
-	s.Idle = new(caddy.Duration)
-	if o.args[0] == "off" {
-		return nil
-	}
-	d, err := positive(o)
-	*s.Idle = d
-	return err
 }

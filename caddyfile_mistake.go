@@ -58,6 +58,13 @@ func (o option) find(name []string) (lines []option) {
 	if len(closer) > 0 {
 		return closer
 	}
+	if len(name) > 1 || name[0] == "login" {
+		// The mistake is that something is not there. What else the block holds has
+		// nothing to do with it.
+		for i := range lines {
+			lines[i].tokens = lines[i].tokens[:1+len(lines[i].args)]
+		}
+	}
 	return lines
 }
 

@@ -6,24 +6,19 @@ import (
 )
 
 // notYet lists options that are planned and have their names, but do nothing in
-// this version: by word, with a first argument, or with a block. A row goes when
+// this version: by word, or with a first argument. A row goes when
 // its option comes.
 var notYet = []string{
 	// Integrations.
-	"api_key_claim", "client_credentials", "introspection", "login {", "preset github", "userinfo",
-	// Sessions.
-	"refresh",
+	"api_key_claim", "client_credentials", "introspection", "userinfo always",
 	// Gates.
 	"assertion", "forward access_token", "forward exchange", "forward id_token",
 }
 
 // notAvailable is the error for an option of which notYet lists this form.
 func notAvailable(o option) error {
-	switch {
-	case len(o.args) > 0 && slices.Contains(notYet, o.word+" "+o.args[0]):
+	if len(o.args) > 0 && slices.Contains(notYet, o.word+" "+o.args[0]) {
 		return o.Errf("%s %s: not available in this version", o.word, o.args[0])
-	case o.block && slices.Contains(notYet, o.word+" {"):
-		return o.Errf("%s { … }: not available in this version", o.word)
 	}
 	return nil
 }

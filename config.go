@@ -19,8 +19,9 @@ type Integration struct {
 	// on a named integration, whose name is its id.
 	ID string `json:"id,omitempty"`
 
-	// Vendor switches on behaviour of one vendor's tokens that no option
-	// expresses: entra, cognito, keycloak. The Caddyfile's preset writes it.
+	// Vendor switches on behaviour of one vendor that no option expresses: auth0,
+	// cognito, entra, github, gitlab, google or keycloak. The Caddyfile's preset
+	// writes it.
 	Vendor string `json:"vendor,omitempty"`
 
 	// Issuer lists the accepted "iss" values, compared exactly. Discovery is made
@@ -44,7 +45,8 @@ type Integration struct {
 	CA []string `json:"ca,omitempty"`
 
 	// Audience lists the accepted audiences; one match is enough. Required with
-	// Issuer, JWKS and Key. The single value "any" switches the check off.
+	// Issuer, JWKS and Key, unless there is a Login: without it tokens that clients
+	// send are not taken then. The single value "any" switches the check off.
 	Audience []string `json:"audience,omitempty"`
 	// AudienceClaims lists the claims that hold audiences. Default: aud.
 	AudienceClaims []string `json:"audience_claims,omitempty"`
@@ -70,7 +72,8 @@ type Integration struct {
 	Cache *Cache `json:"cache,omitempty"`
 
 	// From lists the places where a credential is looked for. Default: the header
-	// Authorization with the scheme Bearer.
+	// Authorization with the scheme Bearer where tokens are taken, and the session
+	// of those who have logged in.
 	From []Place `json:"from,omitempty"`
 
 	// Identity says who the claims are about.
@@ -85,6 +88,11 @@ type Integration struct {
 	APIKey []LocalKey  `json:"api_key,omitempty"`
 	Basic  bool        `json:"basic,omitempty"`
 	Tokens *Tokens     `json:"tokens,omitempty"`
+	// Login is how browsers log in at a provider.
+	Login *LoginClient `json:"login,omitempty"`
+	// Userinfo is "login" if the provider's userinfo endpoint is asked, too, when
+	// somebody logs in and when the session is renewed. Default: it is not.
+	Userinfo string `json:"userinfo,omitempty"`
 	// Session says how sessions of browsers are kept.
 	Session *Session `json:"session,omitempty"`
 

@@ -44,10 +44,10 @@ const apiKeyHeader = "X-Api-Key"
 // standardPlaces are those of an integration that names none.
 func (c *Integration) standardPlaces() (places []place) {
 	add := func(p Place) { places = append(places, place{Place: p}) }
-	if !c.local() || c.Tokens != nil || len(c.APIKey) > 0 {
+	if !c.local() && c.takesTokens() || c.Tokens != nil || len(c.APIKey) > 0 {
 		add(Place{Header: "Authorization", Scheme: "Bearer"})
 	}
-	if len(c.User) > 0 || c.Users != "" {
+	if c.logsIn() {
 		add(Place{Session: true})
 	}
 	if c.Basic {
@@ -97,8 +97,10 @@ func (c *Integration) places(e *expander) []place {
 			e.fail("from: expected one of header, cookie, query, basic and session")
 		case p.Basic && !c.Basic:
 			e.fail("from basic: basic is not switched on")
-		case p.Session && len(c.User) == 0 && c.Users == "":
+		case p.Session && !c.logsIn():
 			e.fail("from session: nobody can log in with this integration")
+		case !p.Basic && !p.Session && !c.local() && !c.takesTokens():
+			e.fail("from %s: with a login block and without audience tokens that clients send are not taken: expected audience", (&place{Place: p}).kind())
 		case p.Header != "" && !httpguts.ValidHeaderFieldName(p.Header):
 			e.fail("from header %q: not a header name", p.Header)
 		case p.Header == "Cookie":

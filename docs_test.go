@@ -34,6 +34,7 @@ func TestReferenceOptions(t *testing.T) {
 		"The identity block":        usages(identityOptions),
 		"The tokens block":          usages(tokensOptions),
 		"The session block":         usages(sessionOptions),
+		"The login block":           usages(loginOptions),
 		"Options of a gate":         usages(gateOptions),
 		"The any block":             usages(anyOptions),
 		"The report_only block":     usages(ruleOptions),
@@ -181,6 +182,7 @@ func TestReferenceErrors(t *testing.T) {
 		"The identity block":        "identity",
 		"The tokens block":          "tokens",
 		"The session block":         "session",
+		"The login block":           "login",
 		"Options of a gate":         "gate",
 		"The any block":             "any",
 		"The report_only block":     "report_only",
@@ -227,9 +229,24 @@ func wrapSnippet(t *testing.T, part, text string) string {
 		integration += "identity {\n" + text + "}\n"
 	case "tokens", "session":
 		integration = someUser + part + " {\n" + text + "}\n"
+		if slices.Contains(firstWords(text), "refresh") && part == "session" {
+			integration = someClient + part + " {\n" + text + "}\n"
+		}
+	case "login":
+		given := firstWords(text)
+		if !slices.Contains(given, "client_id") {
+			text += "client_id my-app\n"
+		}
+		if slices.Contains(given, "session_token") {
+			integration += "audience https://api.example.com\n"
+		}
+		integration = strings.Replace(integration, "audience api\n", "", 1) + "login {\n" + text + "}\nsession {\ndomain example.com\n}\n"
 	case "integration":
 		words := strings.Fields(text)
 		integration = text
+		if given := firstWords(text); slices.Contains(given, "userinfo") && !slices.Contains(given, "login") {
+			integration += "login {\nclient_id my-app\n}\n"
+		}
 		if given := firstWords(text); slices.ContainsFunc(given, isLocalOption) {
 			if !slices.Contains(given, "user") && !slices.Contains(given, "users") {
 				integration += someUser
@@ -250,6 +267,9 @@ func wrapSnippet(t *testing.T, part, text string) string {
 
 // someUser makes an integration one of users of one's own.
 const someUser = "user somebody $2a$14$LMAONTuaWfVQmCgjED/3HuObSIMcaVjLDD.HMo9qamJKQTqRRoszy\n"
+
+// someClient makes an integration one where people log in at a provider.
+const someClient = "issuer https://login.example.com\nlogin {\nclient_id my-app\n}\n"
 
 // isLocalOption reports whether an option is about users, keys, tokens and
 // sessions of one's own, beside which no issuer is named.

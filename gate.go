@@ -15,7 +15,6 @@ import (
 
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/page"
-	"github.com/caddy-admit/admit/jwt"
 )
 
 // guard is a [Handler] that is ready for requests.
@@ -123,8 +122,9 @@ func (h *Handler) readLogin(e *expander, g *guard) {
 		}
 	}
 	if len(g.logins) == 0 && len(g.integrations) > 0 {
-		e.fail("login: no integration of this gate has users that can log in")
+		e.fail("login: nobody can log in with an integration of this gate: expected one with a login block, user or users")
 	}
+	h.checkLogins(e, g)
 }
 
 // isPrefix reports whether the gate's own endpoints may lie below a path: one that
@@ -173,7 +173,7 @@ func (h *Handler) provisionRules(ctx caddy.Context, e *expander, g *guard) {
 
 // checkEmail refuses rules on e-mail addresses that no token can satisfy.
 func (c *checker) checkEmail(e *expander, rules []Rule) {
-	other := func(in *integration) bool { return in.vendor != jwt.VendorCognito }
+	other := func(in *integration) bool { return !in.noEmail }
 	if len(c.integrations) > 0 && !slices.ContainsFunc(c.integrations, other) && slices.ContainsFunc(rules, Rule.onEmail) {
 		e.fail("rule on email: %s", noEmail)
 	}

@@ -26,10 +26,14 @@ const defaultLeeway = time.Minute
 type integration struct {
 	name     string
 	places   []place
-	verifier *jwt.Verifier   // nil if it takes no tokens
-	local    *realm          // users, keys and tokens of one's own, if there are any
-	logsIn   bool            // users can log in
-	sessions *oauth.Sessions // of those who have, nil if nobody can
+	verifier *jwt.Verifier       // nil if it takes no tokens
+	local    *realm              // users, keys and tokens of one's own, if there are any
+	logsIn   bool                // users can log in
+	sessions *oauth.Sessions     // of those who have, nil if nobody can
+	party    *oauth.RelyingParty // where they log in, nil if not at a provider
+	callback string              // where they come back to, see LoginClient.Callback; "" for the gate's own
+	public   bool                // anybody on the internet can log in
+	noEmail  bool                // none of its identities has an e-mail address
 	mapping  *claims.Mapping
 	rules    claims.Rules
 	vendor   string
@@ -45,7 +49,9 @@ type draft struct {
 	*integration
 	policy  jwt.Policy
 	keys    keyOrigin
+	takes   bool // tokens that clients send
 	own     ownDraft
+	login   *loginDraft // nil if nobody logs in at a provider
 	session oauth.SessionConfig
 }
 
@@ -87,9 +93,14 @@ func (c *Integration) readIssuer(e *expander, d *draft) {
 	d.mapping = c.mapping(e, d.name, d.policy.Issuers)
 	d.keys = c.keys(e, d.policy.Issuers)
 	e.keep(d.policy.Check())
+	e.word("vendor", c.Vendor, vendors...)
 	c.requireAudience(e)
+	d.takes = c.takesTokens()
+	d.login = c.readLogin(e, d)
+	d.public = d.login != nil && c.isPublic(d)
+	d.noEmail = c.lacksEmail()
 	c.checkEmail(e)
-	if d.keys.Discovery != "" && !strings.Contains(d.policy.Issuers[0], "{") {
+	if d.takes && d.keys.Discovery != "" && !strings.Contains(d.policy.Issuers[0], "{") {
 		d.server = d.policy.Issuers[0]
 	}
 }
@@ -115,8 +126,32 @@ func (d *draft) openIssuer() error {
 	if err != nil {
 		return err
 	}
-	d.verifier, err = jwt.NewVerifier(d.policy, source, now)
+	if d.takes {
+		if d.verifier, err = jwt.NewVerifier(d.policy, source, now); err != nil {
+			return err
+		}
+	}
+	if d.login != nil {
+		d.party, err = d.openParty(source)
+	}
 	return err
+}
+
+// openParty makes the relying party. It shares the client and the discovery with
+// the keys.
+func (d *draft) openParty(source jwt.KeySource) (*oauth.RelyingParty, error) {
+	p := d.login.RelyingPartyConfig
+	p.Client, p.Discovery = d.fetched.client, d.fetched.discovery
+	if slices.Contains(p.Scopes, "openid") {
+		var err error
+		if p.IDTokens, err = jwt.NewVerifier(d.login.idTokens, source, now); err != nil {
+			return nil, err
+		}
+	}
+	if p.SessionToken == oauth.SessionTokenAccess {
+		p.AccessTokens = d.verifier
+	}
+	return oauth.NewRelyingParty(p)
 }
 
 // release gives back what provision took. It may be called more than once.
@@ -136,12 +171,12 @@ func (in *integration) release() {
 // warn says at load what an operator switched off or may not know.
 func (c *Integration) warn(name string, log *zap.Logger) {
 	if c.InsecureHTTP {
-		log.Warn("insecure_http: keys of this integration may come over plain http", zap.String("integration", name))
+		log.Warn("insecure_http: keys of this integration, and what a login sends, may go over plain http", zap.String("integration", name))
 	}
 	if c.InsecureWeakSecret {
 		log.Warn("insecure_weak_secret: who sees one token may find the secret by trying", zap.String("integration", name))
 	}
-	if slices.ContainsFunc(c.Issuer, oktaOrganisation.MatchString) {
+	if c.takesTokens() && slices.ContainsFunc(c.Issuer, oktaOrganisation.MatchString) {
 		log.Warn("access tokens of an Okta organisation's own server are meant for Okta alone: name one of its authorization servers",
 			zap.String("integration", name))
 	}

@@ -29,14 +29,18 @@ type keyOrigin struct {
 	JWKS         string
 	CA           string
 	InsecureHTTP bool
+	// NoKeys: keys are given by hand, or there are none. What is fetched is for a
+	// login alone.
+	NoKeys bool
 
 	static *jwt.KeySet // keys that were given by hand
+	login  bool        // a login needs a client, and maybe discovery, beside the keys
 }
 
 // keys reads where keys come from: exactly one of discovery, a JWKS, key files
 // and a secret.
 func (c *Integration) keys(e *expander, issuers []string) keyOrigin {
-	o := keyOrigin{InsecureHTTP: c.InsecureHTTP}
+	o := keyOrigin{InsecureHTTP: c.InsecureHTTP, login: c.Login != nil}
 	given := 0
 	for _, is := range []bool{c.JWKS != "", len(c.Key) > 0, c.Secret != nil} {
 		if is {
@@ -46,7 +50,7 @@ func (c *Integration) keys(e *expander, issuers []string) keyOrigin {
 	switch {
 	case given > 1:
 		e.fail("jwks, key, secret: expected one of them")
-	case c.Discovery != "" && given > 0:
+	case c.Discovery != "" && given > 0 && c.Login == nil:
 		e.fail("discovery: has no use beside jwks, key or secret: expected one of them")
 	case c.Secret != nil:
 		o.static = c.secretKeys(e)
@@ -56,14 +60,24 @@ func (c *Integration) keys(e *expander, issuers []string) keyOrigin {
 		c.jwksOrigin(e, &o)
 	case len(issuers) > 0:
 		c.discoveryOrigin(e, &o, issuers)
-	default:
+	case c.Login == nil: // else it may be plain OAuth 2.0, see checkTokens
 		e.fail("no keys: expected issuer, jwks, key or secret")
 	}
+	if given == 1 && len(issuers) > 0 && c.Login.wantsDiscovery(c.Discovery) {
+		c.discoveryOrigin(e, &o, issuers)
+	}
+	o.NoKeys = c.Login != nil && (o.static != nil || !c.hasKeys())
 	for _, name := range e.texts("ca", c.CA) {
 		o.CA += string(e.readFile("ca", name)) + "\n"
 	}
 	c.checkFamilies(e)
 	return o
+}
+
+// wantsDiscovery reports whether discovery is made for a login whose integration
+// has keys by hand: if it is asked for, or if endpoints are missing.
+func (l *LoginClient) wantsDiscovery(discovery string) bool {
+	return l != nil && (discovery != "" || l.AuthorizationURL == "" || l.TokenURL == "")
 }
 
 // checkFamilies refuses algorithms that cannot go with the keys, so that no
@@ -155,10 +169,10 @@ func (c *Integration) discoveryOrigin(e *expander, o *keyOrigin, issuers []strin
 	e.check(option, err)
 }
 
-// source makes the key source. Fetched keys come from the pool, and in keeps
-// what it took there.
+// source makes the key source, nil where there are no keys. Fetched keys come from
+// the pool, with what a login shares with them, and in keeps what it took there.
 func (o *keyOrigin) source(in *integration) (jwt.KeySource, error) {
-	if o.static != nil {
+	if o.static != nil && !o.login {
 		return jwt.StaticKeys(o.static), nil
 	}
 	id, err := json.Marshal(o)
@@ -172,14 +186,20 @@ func (o *keyOrigin) source(in *integration) (jwt.KeySource, error) {
 		return nil, err
 	}
 	in.poolKey, in.fetched = key, value.(*fetchedKeys)
+	switch {
+	case o.static != nil:
+		return jwt.StaticKeys(o.static), nil
+	case o.NoKeys:
+		return nil, nil
+	}
 	return in.fetched.remote, nil
 }
 
 // fetchedKeys are the keys of one issuer, with what fetches them.
 type fetchedKeys struct {
 	client    *outbound.Client
-	discovery *oauth.Discovery // nil for a JWKS given by hand
-	remote    *jwt.RemoteKeys
+	discovery *oauth.Discovery // nil where none is made
+	remote    *jwt.RemoteKeys  // nil where keys are given by hand, or not needed
 
 	fetches fetches
 
@@ -193,11 +213,16 @@ func (o *keyOrigin) fetched() (*fetchedKeys, error) {
 		return nil, err
 	}
 	f := &fetchedKeys{client: client}
+	if o.Discovery != "" {
+		f.discovery = oauth.NewDiscovery(client, o.Discovery, o.Issuers, o.InsecureHTTP, now, nil)
+	}
+	if o.NoKeys {
+		return f, nil
+	}
 	where := zap.String("jwks", o.JWKS)
 	locate := func(context.Context) (string, error) { return o.JWKS, nil }
 	if o.JWKS == "" {
 		where = zap.String("issuer", o.Issuers[0])
-		f.discovery = oauth.NewDiscovery(client, o.Discovery, o.Issuers, o.InsecureHTTP, now, nil)
 		locate = f.discovery.JWKSURI
 	}
 	f.remote = jwt.NewRemoteKeys(jwt.Remote{
@@ -229,7 +254,9 @@ func (f *fetchedKeys) warnDropped(keys []string, where zap.Field) {
 // Destruct ends a fetch that is running. Caddy calls it when no configuration
 // uses the keys any more.
 func (f *fetchedKeys) Destruct() error {
-	f.remote.Close()
+	if f.remote != nil {
+		f.remote.Close()
+	}
 	if f.discovery != nil {
 		f.discovery.Close()
 	}

@@ -98,10 +98,9 @@ func (p *place) openSession(r *request, sent *http.Request) (first claims.Decisi
 		}
 		d := claims.Decision{Verdict: claims.Refused, Integration: in.name, Credential: "session"}
 		if err == nil {
-			user, ok := in.local.users.Current(session.User, session.Stamp)
-			if ok {
+			if identified, ok := in.identify(d, session); ok {
 				r.state.opened = &opened{in, session}
-				return in.known(d, user.ID, user.Claims)
+				return identified
 			}
 			err = oauth.ErrSessionRevoked
 		}
@@ -113,6 +112,27 @@ func (p *place) openSession(r *request, sent *http.Request) (first claims.Decisi
 		}
 	}
 	return first
+}
+
+// identify makes a decision about who has a session: a local user as the list of
+// users says now, anybody else as the provider said last. It reports false if the
+// session is over because the user is gone.
+func (in *integration) identify(d claims.Decision, session *oauth.Session) (claims.Decision, bool) {
+	if in.local != nil {
+		user, ok := in.local.users.Current(session.User, session.Stamp)
+		if !ok {
+			return d, false
+		}
+		return in.known(d, user.ID, user.Claims), true
+	}
+	set, err := claims.Parse(session.Claims)
+	if err == nil {
+		d.Identity = in.mapping.Identify(set)
+	}
+	if d.Verdict = ""; d.Identity == nil {
+		d.Verdict, d.Reason = claims.Refused, claims.NoIdentity
+	}
+	return d, true
 }
 
 func sessionReason(err error) claims.Reason {

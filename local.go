@@ -68,6 +68,7 @@ func (c *Integration) refuseForeign(e *expander) {
 		"expiry": c.Expiry != "", "leeway": c.Leeway != nil, "max_token_age": c.MaxTokenAge != 0, "padding": c.Padding != "",
 		"ca": len(c.CA) > 0, "insecure_http": c.InsecureHTTP, "insecure_weak_secret": c.InsecureWeakSecret,
 		"vendor": c.Vendor != "", "trust_email": c.TrustEmail,
+		"login": c.Login != nil, "userinfo": c.Userinfo != "",
 	} {
 		if given {
 			e.fail("%s: is about another issuer's tokens; users, API keys and tokens of one's own need an integration of their own", option)

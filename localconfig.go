@@ -54,6 +54,9 @@ type Session struct {
 	Idle *caddy.Duration `json:"idle,omitempty"`
 	// Max is how long a session lasts from the login on. Default: 24h.
 	Max caddy.Duration `json:"max,omitempty"`
+	// Refresh is after how long the provider is asked anew, if the access token has
+	// not ended before; 0 is never. Default: when the access token ends.
+	Refresh *caddy.Duration `json:"refresh,omitempty"`
 	// Store is auto (default), cookie or storage.
 	Store string `json:"store,omitempty"`
 	// Secret lists secrets of at least 32 bytes, text or base64; the first seals,

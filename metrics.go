@@ -91,7 +91,7 @@ func (k *keyCollector) Collect(ch chan<- prometheus.Metric) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for name, in := range k.integrations {
-		if in.fetched == nil {
+		if in.fetched == nil || in.fetched.remote == nil {
 			continue
 		}
 		for outcome, n := range map[string]uint64{"success": in.fetched.fetches.succeeded.Load(), "failure": in.fetched.fetches.failed.Load()} {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-admit/admit/jwt"
+	"github.com/caddy-admit/admit/oauth"
 )
 
 // policy reads what a token must be. It leaves the checks that need no expansion
@@ -23,7 +24,9 @@ func (c *Integration) policy(e *expander) jwt.Policy {
 		Leeway:         defaultLeeway,
 		MaxAge:         time.Duration(c.MaxTokenAge),
 		LenientPadding: c.Padding == "lenient",
-		Vendor:         c.Vendor,
+	}
+	if slices.Contains(tokenVendors, c.Vendor) {
+		p.Vendor = c.Vendor
 	}
 	if slices.Contains(p.Audience, "any") {
 		if len(p.Audience) > 1 {
@@ -70,7 +73,7 @@ func oneOf(words []string) string {
 
 // requireAudience refuses an issuer whose tokens for anybody would be accepted.
 func (c *Integration) requireAudience(e *expander) {
-	if len(c.Audience) == 0 && c.Secret == nil {
+	if len(c.Audience) == 0 && c.Secret == nil && c.Login == nil {
 		e.fail("audience: expected it with issuer, jwks and key; \"audience any\" accepts tokens made for anybody")
 	}
 }
@@ -89,12 +92,19 @@ func (c *Cache) check(e *expander) {
 // checkEmail refuses rules on e-mail addresses that no token can satisfy.
 func (c *Integration) checkEmail(e *expander) {
 	onEmail := c.Identity != nil && slices.Equal(c.Identity.User, []string{"email"})
-	if c.Vendor == jwt.VendorCognito && (onEmail || slices.ContainsFunc(slices.Concat(c.Require, c.Deny), Rule.onEmail)) {
+	if c.lacksEmail() && (onEmail || slices.ContainsFunc(slices.Concat(c.Require, c.Deny), Rule.onEmail)) {
 		e.fail("email: %s", noEmail)
 	}
 }
 
-const noEmail = "access tokens of Cognito hold no e-mail address; use username, sub or cognito:groups"
+// lacksEmail reports whether no identity has an e-mail address: those of access
+// tokens of Cognito do not, unless the userinfo endpoint is asked.
+func (c *Integration) lacksEmail() bool {
+	byAccess := c.Login == nil || c.Login.SessionToken == oauth.SessionTokenAccess
+	return c.Vendor == jwt.VendorCognito && byAccess && c.Userinfo == ""
+}
+
+const noEmail = "access tokens of Cognito hold no e-mail address; use username, sub or cognito:groups, or userinfo with a login"
 
 func (r Rule) onEmail() bool { return r.Claim == "email" || r.Claim == "claims.email" }
 

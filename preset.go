@@ -7,6 +7,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-admit/admit/oauth"
 )
 
 // preset is what is known about one vendor's tokens, as plain options.
@@ -17,13 +22,8 @@ type preset struct {
 
 // presets lists the vendors by name.
 var presets = map[string]preset{
-	"google": {"", func([]string) (Integration, error) {
-		return Integration{
-			// Google's own documents name both spellings.
-			Issuer:   []string{"https://accounts.google.com", "accounts.google.com"},
-			Identity: &Identity{User: []string{"email", "sub"}},
-		}, nil
-	}},
+	"google":   {"", google},
+	"github":   {"", github},
 	"entra":    {"<tenant-id>...", entra},
 	"okta":     {"<domain> [<server>]", okta},
 	"cognito":  {"<region> <pool> [<domain>]", cognito},
@@ -68,7 +68,7 @@ func (c *Integration) fill(p Integration) {
 	c.Vendor = p.Vendor
 	if len(c.Issuer) == 0 {
 		c.Issuer = p.Issuer
-		if c.JWKS == "" && len(c.Key) == 0 && c.Secret == nil {
+		if c.Login != nil || c.JWKS == "" && len(c.Key) == 0 && c.Secret == nil {
 			c.Discovery = cmp.Or(c.Discovery, p.Discovery)
 		}
 	}
@@ -80,6 +80,9 @@ func (c *Integration) fill(p Integration) {
 	fillList(&c.Algorithms, p.Algorithms)
 	c.Padding = cmp.Or(c.Padding, p.Padding)
 	c.Expiry = cmp.Or(c.Expiry, p.Expiry)
+	if c.Login != nil {
+		c.fillLogin(p)
+	}
 	if c.Identity == nil || p.Identity == nil {
 		c.Identity = cmp.Or(c.Identity, p.Identity)
 		return
@@ -94,18 +97,76 @@ func (c *Integration) fill(p Integration) {
 	}
 }
 
+// fillLogin takes from a preset what is about logging in.
+func (c *Integration) fillLogin(p Integration) {
+	c.Userinfo = cmp.Or(c.Userinfo, p.Userinfo)
+	if p.Session != nil {
+		c.Session = cmp.Or(c.Session, new(Session))
+		c.Session.Refresh = cmp.Or(c.Session.Refresh, p.Session.Refresh)
+	}
+	if p.Login == nil {
+		return
+	}
+	l := c.Login
+	fillList(&l.Scopes, p.Login.Scopes)
+	l.SessionToken = cmp.Or(l.SessionToken, p.Login.SessionToken)
+	l.AuthorizationURL = cmp.Or(l.AuthorizationURL, p.Login.AuthorizationURL)
+	l.TokenURL = cmp.Or(l.TokenURL, p.Login.TokenURL)
+	l.UserinfoURL = cmp.Or(l.UserinfoURL, p.Login.UserinfoURL)
+	l.EndSessionURL = cmp.Or(l.EndSessionURL, p.Login.EndSessionURL)
+	for _, param := range p.Login.Param {
+		same := func(own LoginParam) bool { return own.Name == param.Name }
+		if !slices.ContainsFunc(l.Param, same) {
+			l.Param = append(l.Param, param)
+		}
+	}
+}
+
 func fillList(list *[]string, defaults []string) {
 	if len(*list) == 0 {
 		*list = defaults
 	}
 }
 
+// google asks for a refresh token by a parameter, not by a scope.
+func google([]string) (Integration, error) {
+	return Integration{
+		Vendor: vendorGoogle,
+		// Google's own documents name both spellings.
+		Issuer:   []string{"https://accounts.google.com", "accounts.google.com"},
+		Identity: &Identity{User: []string{"email", "sub"}},
+		Login: &LoginClient{
+			SessionToken: oauth.SessionTokenID,
+			Param:        []LoginParam{{Name: "access_type", Value: "offline"}},
+		},
+	}, nil
+}
+
+// github has no ID tokens: its API says who somebody is, and is asked each hour
+// whether that is still so, since its tokens do not end.
+func github([]string) (Integration, error) {
+	hourly := caddy.Duration(time.Hour)
+	return Integration{
+		Vendor:   oauth.VendorGitHub,
+		Identity: &Identity{User: []string{"login"}, Groups: []string{"groups"}},
+		Login: &LoginClient{
+			Scopes:           []string{"read:user", "user:email", "read:org"},
+			AuthorizationURL: "https://github.com/login/oauth/authorize",
+			TokenURL:         "https://github.com/login/oauth/access_token",
+			UserinfoURL:      "https://api.github.com/user",
+		},
+		Session: &Session{Refresh: &hourly},
+	}, nil
+}
+
 // entra accepts tokens of both versions, since the manifest of the API that a
-// token is for decides which one arrives, not the endpoint.
+// token is for decides which one arrives, not the endpoint. A refresh token has to
+// be asked for.
 func entra(tenants []string) (Integration, error) {
 	c := Integration{
 		Vendor:   "entra",
 		Identity: &Identity{User: []string{"oid"}, Groups: []string{"groups", "roles"}},
+		Login:    &LoginClient{Scopes: []string{"openid", "profile", "email", "offline_access"}},
 	}
 	ids := make([]string, 0, len(tenants))
 	for _, tenant := range tenants {
@@ -129,34 +190,44 @@ func entra(tenants []string) (Integration, error) {
 	return c, nil
 }
 
+// okta means access tokens of its organisation's own server for itself.
 func okta(args []string) (Integration, error) {
-	c := Integration{Issuer: []string{"https://" + args[0]}}
+	c := Integration{Issuer: []string{"https://" + args[0]}, Login: &LoginClient{SessionToken: oauth.SessionTokenID}}
 	if len(args) == 1 {
 		return c, isDomain(args[0])
 	}
 	c.Issuer[0] += "/oauth2/" + args[1]
+	c.Login.SessionToken = oauth.SessionTokenAccess
 	return c, cmp.Or(isDomain(args[0]), isSegment(args[1]))
 }
 
 // cognito takes audiences from two claims: access tokens have no "aud" and name
 // the client in "client_id". The domain is where users log in; tokens name the pool.
+// A domain without a dot is one of Amazon's.
 func cognito(args []string) (Integration, error) {
 	c := Integration{
 		Vendor:         "cognito",
 		Issuer:         []string{"https://cognito-idp." + args[0] + ".amazonaws.com/" + args[1]},
 		AudienceClaims: []string{"aud", "client_id"},
 		Identity:       &Identity{Groups: []string{"cognito:groups"}},
+		Login:          &LoginClient{SessionToken: oauth.SessionTokenAccess},
 	}
 	err := cmp.Or(isSegment(args[0]), isSegment(args[1]))
-	if len(args) == 3 {
-		err = cmp.Or(err, isDomain(args[2]))
+	if len(args) < 3 {
+		return c, err
 	}
-	return c, err
+	base := "https://" + args[2]
+	if !strings.ContainsAny(args[2], ".{") {
+		base += ".auth." + args[0] + ".amazoncognito.com"
+	}
+	c.Login.AuthorizationURL, c.Login.TokenURL = base+"/oauth2/authorize", base+"/oauth2/token"
+	c.Login.UserinfoURL, c.Login.EndSessionURL = base+"/oauth2/userInfo", base+"/logout"
+	return c, cmp.Or(err, isDomain(args[2]))
 }
 
 // auth0 ends its issuer with a slash.
 func auth0(args []string) (Integration, error) {
-	return Integration{Issuer: []string{"https://" + args[0] + "/"}}, isDomain(args[0])
+	return Integration{Vendor: vendorAuth0, Issuer: []string{"https://" + args[0] + "/"}}, isDomain(args[0])
 }
 
 func keycloak(args []string) (Integration, error) {
@@ -171,14 +242,17 @@ func keycloak(args []string) (Integration, error) {
 	}, cmp.Or(err, isSegment(args[1]))
 }
 
+// gitlab tells all groups of a user at its userinfo endpoint only.
 func gitlab(args []string) (Integration, error) {
 	base, err := "https://gitlab.com", error(nil)
 	if len(args) == 1 {
 		base, err = baseURL(args[0])
 	}
 	return Integration{
+		Vendor:   vendorGitLab,
 		Issuer:   []string{base},
 		Identity: &Identity{Groups: []string{"groups_direct", "groups"}},
+		Userinfo: "login",
 	}, err
 }
 

@@ -14,14 +14,14 @@ const (
 )
 
 // logsIn reports whether users can log in with the integration.
-func (c *Integration) logsIn() bool { return len(c.User) > 0 || c.Users != "" }
+func (c *Integration) logsIn() bool { return c.Login != nil || len(c.User) > 0 || c.Users != "" }
 
 // readSession reads how the sessions are kept of those who log in.
 func (c *Integration) readSession(e *expander, d *draft) {
 	s := c.Session
 	if !d.logsIn {
 		if s != nil {
-			e.fail("session: nobody can log in with this integration: it has no users: expected user or users")
+			e.fail("session: nobody can log in with this integration: expected a login block, user or users")
 		}
 		return
 	}
@@ -29,7 +29,7 @@ func (c *Integration) readSession(e *expander, d *draft) {
 		s = new(Session)
 	}
 	d.session = oauth.SessionConfig{
-		Integration: d.name, Issuer: "local",
+		Integration: d.name, Issuer: localIssuer,
 		Domain: e.text("session domain", s.Domain), SameSite: s.SameSite, Store: s.Store,
 		Idle: defaultIdle, Max: or(time.Duration(s.Max), defaultMax),
 		Secrets: s.secrets(e),
@@ -39,6 +39,40 @@ func (c *Integration) readSession(e *expander, d *draft) {
 		d.session.Idle = time.Duration(*s.Idle)
 	}
 	e.check("session", d.session.Check())
+	if d.login != nil {
+		// Sessions of another provider, or another client of this one, do not open.
+		d.session.Issuer, d.session.ClientID = or(first(d.policy.Issuers), d.login.Endpoints.Token), d.login.Auth.ID
+	}
+	s.readRefresh(e, d)
+}
+
+// localIssuer stands for the issuer of sessions of users of one's own.
+const localIssuer = "local"
+
+// readRefresh reads when the provider is asked anew.
+func (s *Session) readRefresh(e *expander, d *draft) {
+	never := s.Refresh != nil && *s.Refresh == 0
+	switch {
+	case d.login == nil && s.Refresh != nil:
+		e.fail("session refresh: there is no provider to ask: expected it with a login block")
+	case d.login == nil:
+	case s.Refresh != nil && *s.Refresh < 0:
+		e.fail("session refresh %v: expected more than 0s, or 0 for off", time.Duration(*s.Refresh))
+	case s.Store == "cookie" && !never:
+		e.fail("session store, session refresh: a session that is renewed holds tokens, and lies in storage: expected refresh off with store cookie")
+	case never:
+		d.login.NoRefresh = true
+	case s.Refresh != nil:
+		d.login.Refresh = time.Duration(*s.Refresh)
+	}
+}
+
+// first returns the first of a list, "" if it is empty.
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
 }
 
 // cookieName returns the name of a session cookie that has none. A browser takes
