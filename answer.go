@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/page"
 )
@@ -125,18 +123,27 @@ func (g *guard) leaves(r *http.Request, status int, reason claims.Reason) bool {
 	return handlesError(r, status, reason)
 }
 
+// problems remembers what problems look like: they are made of statuses, codes and
+// configured paths.
+var problems = memo[problem, problemText]{limit: 1000}
+
+// problemText is a problem as it is written.
+type problemText struct {
+	body   []byte
+	length string
+}
+
 func writeProblem(w http.ResponseWriter, r *http.Request, p problem) error {
-	body, err := json.Marshal(p)
-	if err != nil {
-		return caddyhttp.Error(http.StatusInternalServerError, err)
-	}
+	text := problems.get(p, func() problemText {
+		body, _ := json.Marshal(p) // texts and a number
+		return problemText{body, strconv.Itoa(len(body))}
+	})
 	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("X-Content-Type-Options", "nosniff")
+	values := []string{"application/problem+json", text.length, "nosniff"} // one piece of memory
+	h["Content-Type"], h["Content-Length"], h["X-Content-Type-Options"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that went away is no fault of ours
+		_, _ = w.Write(text.body) // a client that went away is no fault of ours
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -36,15 +35,18 @@ type guard struct {
 	named     []string     // all integrations that have a name
 	log       *zap.Logger
 
-	insecure     sync.Once // has been logged
-	reached      sync.Map  // what is known to be reachable, see reachable
-	reachedCount atomic.Int32
+	insecure sync.Once            // has been logged
+	reached  memo[hostPath, bool] // what is known to be reachable, see reachable
+}
+
+func newGuard(log *zap.Logger) *guard {
+	return &guard{log: log, reached: memo[hostPath, bool]{limit: maxReached}}
 }
 
 // Provision reads the configuration and finds the integrations. It makes no
 // network call and touches no storage. Every mistake is reported at once.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	g := &guard{log: ctx.Logger()}
+	g := newGuard(ctx.Logger())
 	h.guard = g
 	e := newExpander()
 	g.warnRules(h) // loading matchers empties their configuration

@@ -5,6 +5,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -25,10 +26,16 @@ type headerPart struct{ text, field string }
 type identityHeaders struct {
 	lines []headerUp
 	names []string // of the lines, each once, folded
+	// number tells these headers from all others of the process. It is what an
+	// identity remembers them by: a pointer would keep an old configuration alive.
+	number uint64
 }
 
+// headerNumbers counts the headers that were read.
+var headerNumbers atomic.Uint64
+
 func readHeaders(e *expander, lines []HeaderUp) identityHeaders {
-	var h identityHeaders
+	h := identityHeaders{number: headerNumbers.Add(1)}
 	for _, line := range lines {
 		up := headerUp{name: textproto.CanonicalMIMEHeaderKey(e.text("header_up", line.Name))}
 		switch {
@@ -201,24 +208,55 @@ func stripUpgrade(h http.Header) {
 // rule holds.
 func (h *identityHeaders) set(r *http.Request, s *state) {
 	id := s.decision.Identity
-	if id == nil {
+	if id == nil || len(h.lines) == 0 {
 		return
 	}
-	var done []string
+	// One piece of memory for all values. It belongs to this request: a handler after
+	// this one may change a value where it lies.
+	values := append([]string(nil), h.values(id)...)
 	for i := range h.lines {
-		up := &h.lines[i]
-		if slices.Contains(done, up.name) || up.rule != nil && up.rule.Judge(id) != claims.Holds {
-			continue
-		}
-		done = append(done, up.name)
-		delete(r.Header, up.name)
-		if value, ok := up.value(id); ok {
-			r.Header[up.name] = []string{value}
-			if !slices.Contains(s.headers, up.name) {
-				s.headers = append(s.headers, up.name)
+		name, value := h.lines[i].name, values[i:i+1:i+1]
+		switch value[0] {
+		case notHere:
+		case "":
+			delete(r.Header, name)
+		default:
+			r.Header[name] = value
+			if !slices.Contains(s.headers, name) {
+				s.headers = append(s.headers, name)
 			}
 		}
 	}
+}
+
+// notHere is the value of a line that does not count: its rule does not hold, or an
+// earlier line has the name. No header may hold it.
+const notHere = "\x00"
+
+// values returns the value of each line for an identity, empty for a header that is
+// to be absent. An identity that is kept in memory remembers them.
+func (h *identityHeaders) values(id *claims.Identity) []string {
+	return id.Remember(h.number, func() []string {
+		values := make([]string, len(h.lines))
+		for i := range h.lines {
+			up := &h.lines[i]
+			values[i] = notHere
+			if !h.done(values, i) && (up.rule == nil || up.rule.Judge(id) == claims.Holds) {
+				values[i], _ = up.value(id)
+			}
+		}
+		return values
+	})
+}
+
+// done reports whether a line before line i has decided about its name.
+func (h *identityHeaders) done(values []string, i int) bool {
+	for k := range i {
+		if values[k] != notHere && h.lines[k].name == h.lines[i].name {
+			return true
+		}
+	}
+	return false
 }
 
 // value fills the placeholders, once. It reports false if one of them is absent

@@ -105,5 +105,10 @@ func (k *keyCollector) Collect(ch chan<- prometheus.Metric) {
 
 // countDecision counts a decision.
 func countDecision(d *claims.Decision) {
-	decisions.WithLabelValues(d.Integration, string(d.Verdict), string(d.Reason)).Inc()
+	labels := [...]string{d.Integration, string(d.Verdict), string(d.Reason)}
+	counters.get(labels, func() prometheus.Counter { return decisions.WithLabelValues(labels[:]...) }).Inc()
 }
+
+// counters remembers those of decisions: finding one by its labels costs more than
+// counting.
+var counters = memo[[3]string, prometheus.Counter]{limit: 1000}

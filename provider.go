@@ -30,7 +30,7 @@ func (Provider) CaddyModule() caddy.ModuleInfo {
 
 // Provision reads the configuration and finds the integrations.
 func (p *Provider) Provision(ctx caddy.Context) error {
-	p.guard = &guard{log: ctx.Logger()}
+	p.guard = newGuard(ctx.Logger())
 	loaded, err := ctx.App("admit")
 	if err != nil {
 		return err

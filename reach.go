@@ -17,17 +17,11 @@ const maxReached = 256
 // reachable reports whether a request for the path on the same host would come
 // to a gate that serves it. It walks the routes of the server as Caddy would.
 func (g *guard) reachable(r *http.Request, path string, serves func(*guard) bool) bool {
-	key := strings.ToLower(r.Host) + " " + path
-	if known, ok := g.reached.Load(key); ok {
-		return known.(bool)
-	}
-	found := comesTo(r, path, serves)
-	if g.reachedCount.Load() < maxReached {
-		g.reachedCount.Add(1)
-		g.reached.Store(key, found)
-	}
-	return found
+	return g.reached.get(hostPath{strings.ToLower(r.Host), path}, func() bool { return comesTo(r, path, serves) })
 }
+
+// hostPath is a path of a host.
+type hostPath struct{ host, path string }
 
 // comesTo reports whether a GET for the path on the host of r comes to a gate that
 // serves it.

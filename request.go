@@ -16,7 +16,8 @@ type request struct {
 }
 
 func newRequest(r *http.Request, original *url.URL, s *state) *request {
-	req := &request{Request: r, state: s, original: original, canonical: canonical(original)}
+	req := &s.request // a gate before this one has no use for it any more
+	*req = request{Request: r, state: s, original: original, canonical: canonical(original)}
 	if !s.kept {
 		s.query, s.kept = original.RawQuery, true
 	}

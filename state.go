@@ -34,6 +34,8 @@ type state struct {
 	trailers bool
 	// headers are the identity headers that gates have set.
 	headers []string
+	// request is the one under decision by the gate that it has come to.
+	request request
 }
 
 // String keeps {http.vars.admit} from printing what is in it.
@@ -78,10 +80,11 @@ func (s *state) decide(r *http.Request, d claims.Decision) {
 		return
 	}
 	// The access log reads this one after the request, from what was set.
-	repl.Delete(userID)
 	if d.LetsIn() && d.Identity != nil {
-		repl.Set(userID, d.Identity.User())
+		repl.Set(userID, d.Identity.UserValue())
+		return
 	}
+	repl.Delete(userID)
 }
 
 const (

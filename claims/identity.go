@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 )
 
@@ -38,22 +39,44 @@ type Identity struct {
 	mapping *Mapping
 	claims  *Set
 	user    string
+	// userValue is user, boxed once.
+	userValue any
 
 	once   sync.Once
 	groups []string
+
+	remembered atomic.Pointer[remembered]
+}
+
+// remembered is something that was made of an identity, for whoever has the number.
+type remembered struct {
+	number uint64
+	texts  []string
+}
+
+// Remember returns the texts that make makes of the identity, which somebody with a
+// number of his own asks for again and again. It keeps the last ones only. They must
+// not be changed.
+func (id *Identity) Remember(number uint64, make func() []string) []string {
+	if known := id.remembered.Load(); known != nil && known.number == number {
+		return known.texts
+	}
+	texts := make()
+	id.remembered.Store(&remembered{number, texts})
+	return texts
 }
 
 // Identify reads the identity out of s. It returns nil if there is no usable
 // user id: none of the claims is present, or the first one that is holds
 // control characters.
 func (m *Mapping) Identify(s *Set) *Identity {
-	id := &Identity{mapping: m, claims: s}
+	id := &Identity{mapping: m, claims: s, userValue: ""}
 	for _, path := range m.User {
 		if user := m.userID(s, path); user != "" {
 			if strings.ContainsFunc(user, unicode.IsControl) {
 				return nil
 			}
-			id.user = user
+			id.user, id.userValue = user, user
 			return id
 		}
 	}
@@ -82,6 +105,9 @@ func (m *Mapping) userID(s *Set, path Path) string {
 
 // User returns the user id; it is empty only where [Mapping.AnyUser] permits it.
 func (id *Identity) User() string { return id.user }
+
+// UserValue returns the user id for places that hold values of any type.
+func (id *Identity) UserValue() any { return id.userValue }
 
 // Integration returns the name of the integration that vouches for the identity.
 func (id *Identity) Integration() string { return id.mapping.Integration }
