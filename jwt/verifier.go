@@ -41,6 +41,12 @@ func (v *Verifier) Takes(t *Token) bool {
 	return len(v.rules.Issuers) == 0 || v.rules.issuerAccepted(t.Claims)
 }
 
+// HasAudience reports whether the token names an accepted audience, or any will do.
+// It proves nothing.
+func (v *Verifier) HasAudience(t *Token) bool {
+	return len(v.rules.Audience) == 0 || v.rules.audience(t.Claims) == ""
+}
+
 // HasIssuer reports whether the verifier looks at "iss".
 func (v *Verifier) HasIssuer() bool { return len(v.rules.Issuers) > 0 }
 

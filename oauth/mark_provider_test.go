@@ -37,8 +37,10 @@ func TestMarkProvider(t *testing.T) {
 		here, there := node(t, c, d, inStorage), node(t, c, d, inStorage)
 		var browsers []browser
 		for _, session := range []Session{
-			{User: "ada", SID: "s1", Subject: "1815"}, {User: "ada", SID: "s2", Subject: "1815"},
-			{User: "bob", SID: "s3", Subject: "1816"}, {User: "eve"},
+			{User: "ada", SID: "s1", Subject: "1815"},
+			{User: "ada", SID: "s2", Subject: "1815"},
+			{User: "bob", SID: "s3", Subject: "1816"},
+			{User: "eve"},
 		} {
 			b := newBrowser()
 			b.login(t, here, session)

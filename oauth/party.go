@@ -63,7 +63,10 @@ type RelyingPartyConfig struct {
 	Refresh time.Duration
 	// NoRefresh: the provider is never asked again.
 	NoRefresh bool
-	Now       func() time.Time
+	// Replays remembers the logout tokens that were taken, and should outlive a
+	// reload. Nil: the relying party has its own.
+	Replays *Replays
+	Now     func() time.Time
 }
 
 // RelyingParty is one client of one provider (OpenID Connect Core 1.0, RFC 6749).
@@ -71,6 +74,8 @@ type RelyingPartyConfig struct {
 type RelyingParty struct {
 	config RelyingPartyConfig
 	tokens *TokenEndpoint
+
+	ownReplays Replays // if the configuration has none
 }
 
 // NewRelyingParty makes a relying party. It makes no call. It reports every

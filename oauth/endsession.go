@@ -1,0 +1,79 @@
+package oauth
+
+import (
+	"context"
+	"net/url"
+	"strings"
+)
+
+// Vendors with a logout of their own, beside [VendorGitHub] that has none.
+const (
+	vendorCognito = "cognito"
+	vendorAuth0   = "auth0"
+)
+
+// maxEndSession is the length in bytes of the longest URL that goes to a provider
+// with an ID token in it. Many servers refuse a longer one.
+const maxEndSession = 8 << 10
+
+// EndSessionURL returns where to send the browser to end the session at the
+// provider (OpenID Connect RP-Initiated Logout 1.0 section 2), "" for a provider
+// that cannot do that. The ID token may be empty; it is left out where the URL
+// would be longer than 8 KiB with it. returnURI is where the provider sends the
+// browser afterwards, with the state; where it is empty, or not registered, the
+// browser stays there. Amazon Cognito and Auth0's older logout do not hand the
+// state back. The error wraps outbound.ErrUnavailable: the provider cannot be asked
+// where its logout is.
+//
+// The URL may hold an ID token: it belongs into a Location header and nowhere else.
+func (p *RelyingParty) EndSessionURL(ctx context.Context, idToken, returnURI, state string) (string, error) {
+	endpoint, err := p.endpoint(ctx, endSessionEndpoint)
+	if err != nil {
+		return "", err
+	}
+	if endpoint == "" && p.config.Vendor == vendorAuth0 {
+		endpoint = p.auth0Logout()
+	}
+	if endpoint == "" {
+		return "", nil
+	}
+	query := url.Values{"client_id": {p.config.Auth.ID}}
+	set := func(name, value string) {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	switch {
+	case p.config.Vendor == vendorCognito:
+		set("logout_uri", returnURI)
+		return withQuery(endpoint, query), nil
+	case p.config.Vendor == vendorAuth0 && strings.HasSuffix(endpoint, auth0Path):
+		set("returnTo", returnURI)
+		return withQuery(endpoint, query), nil
+	case returnURI != "":
+		set("post_logout_redirect_uri", returnURI)
+		set("state", state)
+	}
+	short := withQuery(endpoint, query)
+	if idToken == "" {
+		return short, nil
+	}
+	set("id_token_hint", idToken)
+	if long := withQuery(endpoint, query); len(long) <= maxEndSession {
+		return long, nil
+	}
+	return short, nil
+}
+
+// auth0Path is where tenants of Auth0 end sessions that have no
+// end_session_endpoint.
+const auth0Path = "/v2/logout"
+
+// auth0Logout returns that of the issuer's tenant, "" without an issuer.
+func (p *RelyingParty) auth0Logout() string {
+	u, err := url.Parse(p.config.Issuer)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host + auth0Path
+}
