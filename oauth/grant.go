@@ -34,4 +34,7 @@ type Grant struct {
 	Tokens       Tokens
 	// Due is when the provider is to be asked anew, zero for never.
 	Due time.Time
+	// Note says what the provider kept back, for the log; empty where nothing is
+	// known to be missing.
+	Note string
 }

@@ -55,6 +55,8 @@ type LoginError struct {
 	Code string
 	// Reason is why a token was rejected, a reason code.
 	Reason string
+	// Status is the HTTP status of the refusal, zero where it came by another way.
+	Status int
 	// Hint says what to look at, for the log: an option, or a setting at the
 	// provider.
 	Hint string
@@ -66,6 +68,9 @@ func (e *LoginError) Error() string {
 		if detail != "" {
 			text += ": " + detail
 		}
+	}
+	if e.Status != 0 {
+		text += fmt.Sprintf(" (status %d)", e.Status)
 	}
 	return text
 }

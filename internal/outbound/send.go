@@ -44,7 +44,7 @@ func (c *Client) send(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-const errRedirect = plainError("redirect, which is not followed with a secret")
+const errRedirect = plainError("redirect, which is not followed")
 
 // HTTPClient returns a client for libraries that want one. It makes its calls with
 // [Client.Send] and asks for accept. As usual, the errors of Send come inside a
