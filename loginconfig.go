@@ -56,12 +56,6 @@ type LoginParam struct {
 // defaultScopes make it OpenID Connect.
 var defaultScopes = []string{"openid", "profile", "email"}
 
-// ownParams are parameters that each login sets by itself.
-var ownParams = []string{
-	"client_id", "redirect_uri", "response_type", "scope", "state", "nonce",
-	"code_challenge", "code_challenge_method", "request", "request_uri",
-}
-
 // loginDraft is what a relying party is made of.
 type loginDraft struct {
 	oauth.RelyingPartyConfig            // without what it shares with the keys
@@ -199,6 +193,12 @@ func (l *LoginClient) auth(e *expander) oauth.ClientAuth {
 		e.fail("login client_secret, login client_auth: a secret has no use with client_auth %s: expected one of them", a.Method)
 	case !byKey && a.Method != oauth.AuthNone && a.Secret == "":
 		e.fail("login client_auth %s: expected a client_secret with it", a.Method)
+	case byKey:
+		if data := e.readFile("login client_auth", key); data != nil {
+			var err error
+			a.Key, err = oauth.ParseClientKey(data)
+			e.check("login client_auth "+key, err)
+		}
 	}
 	return a
 }
@@ -224,20 +224,15 @@ func (l *LoginClient) scopes(e *expander) []string {
 func (l *LoginClient) params(e *expander) (params []oauth.Param) {
 	for _, given := range l.Param {
 		p := oauth.Param{Name: given.Name, Value: e.text("login param "+given.Name, given.Value)}
-		seconds := strings.Trim(p.Value, "0123456789") == ""
-		switch {
-		case p.Name == "" || p.Value == "":
-			e.fail("login param: expected a name and a value")
-		case slices.Contains(ownParams, strings.ToLower(p.Name)):
-			e.fail("login param %s: is set by the login itself: expected another parameter", p.Name)
-		case slices.ContainsFunc(params, func(q oauth.Param) bool { return q.Name == p.Name }):
-			e.fail("login param %s: given twice: expected it once", p.Name)
-		case p.Name == "response_mode":
-			e.word("login param response_mode", p.Value, "query", "form_post")
-		case p.Name == "max_age" && !seconds && !later(p.Value):
-			e.fail("login param max_age: expected a number of seconds")
+		if p.Value == "" {
+			e.fail("login param %s: expected a name and a value", p.Name)
 		}
 		params = append(params, p)
+	}
+	found := new(expander)
+	found.keep(oauth.CheckParams(params))
+	for _, err := range found.errs {
+		e.fail("login %s", strings.TrimPrefix(err.Error(), "oauth: "))
 	}
 	return params
 }
