@@ -161,7 +161,7 @@ func (g *gate) nameIntegrations(o option, known []string) error {
 // check makes the checks of Provision that need nothing but what is written.
 func (g *gate) check(o option) error {
 	app := appOf(g.helper.Option("admit"))
-	ready := &guard{named: app.names()}
+	ready := &guard{named: app.names(), closed: g.demandsOfAll()}
 	for _, name := range g.Integrations {
 		ready.integrations = append(ready.integrations, app.Integrations[name].read(new(expander), name).integration)
 	}

@@ -30,6 +30,7 @@ type guard struct {
 	prefix    string         // of the gate's own endpoints
 	login     bool           // browsers without an identity are sent to log in
 	logins    []*integration // those to log in with
+	closed    bool           // some rule has to hold for each request
 	resource  resource
 	own       *integration // one written in the gate's block
 	named     []string     // all integrations that have a name
@@ -50,6 +51,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.guard = g
 	e := newExpander()
 	g.warnRules(h) // loading matchers empties their configuration
+	g.closed = h.demandsOfAll()
 	e.keep(h.provisionIntegrations(ctx, g))
 	e.keep(h.provisionMatch(ctx, g))
 	h.provisionRules(ctx, e, g)
@@ -126,7 +128,7 @@ func (h *Handler) readLogin(e *expander, g *guard) {
 	if len(g.logins) == 0 && len(g.integrations) > 0 {
 		e.fail("login: nobody can log in with an integration of this gate: expected one with a login block, user or users")
 	}
-	h.checkLogins(e, g)
+	g.checkLogins(e)
 }
 
 // isPrefix reports whether the gate's own endpoints may lie below a path: one that

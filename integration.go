@@ -32,6 +32,7 @@ type integration struct {
 	sessions *oauth.Sessions     // of those who have, nil if nobody can
 	party    *oauth.RelyingParty // where they log in, nil if not at a provider
 	callback string              // where they come back to, see LoginClient.Callback; "" for the gate's own
+	renews   bool                // the provider is asked anew about sessions
 	public   bool                // anybody on the internet can log in
 	noEmail  bool                // none of its identities has an e-mail address
 	mapping  *claims.Mapping

@@ -44,6 +44,7 @@ func (c *Integration) readSession(e *expander, d *draft) {
 		d.session.Issuer, d.session.ClientID = or(first(d.policy.Issuers), d.login.Endpoints.Token), d.login.Auth.ID
 	}
 	s.readRefresh(e, d)
+	d.renews = d.login != nil && !d.login.NoRefresh
 }
 
 // localIssuer stands for the issuer of sessions of users of one's own.

@@ -49,7 +49,7 @@ func isPublicIssuer(issuer string) bool {
 
 // checkLogins refuses logins that lead nowhere, and those that let everybody in
 // unless a rule says so.
-func (h *Handler) checkLogins(e *expander, g *guard) {
+func (g *guard) checkLogins(e *expander) {
 	for _, in := range g.logins {
 		if !slices.ContainsFunc(in.places, func(p place) bool { return p.Session }) {
 			e.fail("login: nobody would stay logged in with %s: it looks for credentials in other places only: expected from session", nameOf(in))
@@ -57,7 +57,7 @@ func (h *Handler) checkLogins(e *expander, g *guard) {
 		if path, own := strings.CutPrefix(in.callback, g.prefix); own && path != "/callback" && endpoints[path].serve != nil {
 			e.fail("login callback %s, endpoints: the gate has another page there: expected another path", in.callback)
 		}
-		if in.public && len(in.rules.Require) == 0 && !h.demandsOfAll() {
+		if in.public && len(in.rules.Require) == 0 && !g.closed {
 			e.fail("login: anybody on the internet can log in with %s: expected a require that covers every request; \"require user *\" says that it is meant", nameOf(in))
 		}
 	}
@@ -72,7 +72,8 @@ func nameOf(in *integration) string {
 }
 
 // demandsOfAll reports whether some rule that is not on trial has to hold for each
-// request that the gate covers.
+// request that the gate covers. It must be asked before matchers are loaded, which
+// empties their configuration.
 func (h *Handler) demandsOfAll() bool {
 	if h.ReportOnly != nil && h.ReportOnly.all() {
 		return false
