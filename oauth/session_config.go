@@ -38,8 +38,8 @@ type SessionConfig struct {
 	Secrets [][]byte
 	// Renewer asks the provider about a session that is due, which is its own to
 	// change, and returns it as it is now. An [ErrRefused] ends the session; with
-	// any other error it lives on until an hour after it was due. Nil: no session
-	// is ever due.
+	// any other error it lives on until an hour after it was due; a session beside
+	// such an error has new tokens, which are kept. Nil: no session is ever due.
 	Renewer func(ctx context.Context, session *Session) (*Session, error)
 	// Observe, if not nil, is told how each renewal ended: nil, an [ErrRefused], a
 	// [store.ErrUnavailable], or what else Renewer said.

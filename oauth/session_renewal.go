@@ -40,6 +40,9 @@ func (s *Sessions) renewFromProvider(ctx context.Context, id string, f *failure)
 		err = ErrRefused // somebody else: threat 70
 	}
 	if err != nil && !errors.Is(err, ErrRefused) {
+		if renewed != nil {
+			s.keepTokens(ctx, seals, record, renewed.Tokens)
+		}
 		return nil, s.observed(err)
 	}
 	refused := err
@@ -91,6 +94,23 @@ func (s *Sessions) keepAnswer(ctx context.Context, seals *sessionSeals, asked, r
 		return nil, err
 	}
 	return &next, nil
+}
+
+// keepTokens keeps what a provider gave before it failed: the refresh token that
+// was shown to it may be spent, and showing it again would end the session
+// (threat 69). All else stays, so that the session is due as before. A storage that
+// fails at this moment as well costs the session.
+func (s *Sessions) keepTokens(ctx context.Context, seals *sessionSeals, asked *Session, tokens Tokens) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	record, err := s.loadRecord(ctx, asked.ID)
+	if err != nil || record.Tokens != asked.Tokens {
+		return
+	}
+	next := *record
+	tokens.ID = ""
+	next.Tokens = tokens
+	_ = s.storeRecord(ctx, seals, &next)
 }
 
 // gone turns the absence of a record into the end of its session. Why it is gone,

@@ -261,3 +261,43 @@ func TestRefreshPauses(t *testing.T) {
 		t.Error("not asked for an hour")
 	}
 }
+
+// TestRefreshPartly: a provider that renews the tokens and fails afterwards, at the
+// userinfo endpoint for one, must not be shown the spent refresh token again
+// (threats 69 and 71). It does not prolong what a session outlives it by.
+func TestRefreshPartly(t *testing.T) {
+	c, d := newClock(), newDisk()
+	b, down := newBrowser(), true
+	var shown []string
+	s := node(t, c, d, func(config *SessionConfig) {
+		config.Renewer = func(_ context.Context, session *Session) (*Session, error) {
+			shown = append(shown, session.Tokens.Refresh)
+			n := strconv.Itoa(len(shown) + 1)
+			session.Tokens = Tokens{Access: "a" + n, Refresh: "r" + n}
+			if down {
+				return session, ErrTokenEndpoint
+			}
+			session.Due = c.now().Add(time.Hour)
+			return session, nil
+		}
+	})
+	b.login(t, s, Session{User: "ada", Tokens: Tokens{Access: "a1", Refresh: "r1"}, Due: c.now()})
+	for i, want := range []string{"r1", "r2", "r3"} {
+		down = i < 2
+		if got := b.open(s); got != "ada" || len(shown) != i+1 || shown[i] != want {
+			t.Errorf("%s, shown %v", got, shown)
+		}
+		c.advance(time.Minute)
+	}
+	down = true
+	c.advance(time.Hour) // due again
+	for range 70 {
+		if got := b.open(s); got != "ada" {
+			break
+		}
+		c.advance(time.Minute)
+	}
+	if got := b.open(s); got != "expired" {
+		t.Errorf("got %s after an hour of it", got)
+	}
+}
