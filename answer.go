@@ -95,7 +95,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 		if a.status == http.StatusForbidden && d.Identity != nil {
 			p.User = d.Identity.User()
 			if where, ok := g.loginURL(r); ok {
-				p.Links = append(p.Links, page.Link{Path: where, Text: "Sign in as someone else"})
+				p.Links = append(p.Links, page.Link{Path: g.asOther(where), Text: "Sign in as someone else"})
 			}
 		}
 		return g.look.Write(w, r.Request, a.status, p)

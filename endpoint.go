@@ -27,13 +27,15 @@ var endpoints map[string]endpoint
 
 func init() {
 	endpoints = map[string]endpoint{
-		"/login":      {[]string{"GET", "HEAD", "POST"}, false, (*guard).canLogIn, (*guard).serveLogin},
-		"/logout":     {[]string{"GET", "HEAD", "POST"}, false, (*guard).hasSessions, (*guard).serveLogout},
-		"/logged-out": {[]string{"GET", "HEAD"}, false, (*guard).hasSessions, (*guard).serveLoggedOut},
-		"/userinfo":   {[]string{"GET", "HEAD"}, true, (*guard).hasSessions, (*guard).serveUserinfo},
-		"/token":      {[]string{"POST"}, true, (*guard).makesTokens, (*guard).serveToken},
-		"/revoke":     {[]string{"POST"}, true, (*guard).makesTokens, (*guard).serveRevoke},
-		"/jwks":       {[]string{"GET", "HEAD"}, false, (*guard).makesTokens, (*guard).serveJWKS},
+		"/login":              {[]string{"GET", "HEAD", "POST"}, false, (*guard).canLogIn, (*guard).serveLogin},
+		"/callback":           {[]string{"GET", "HEAD", "POST"}, false, (*guard).logsInElsewhere, (*guard).serveCallback},
+		"/backchannel-logout": {[]string{"POST"}, false, (*guard).hearsOfLogouts, (*guard).serveBackchannelLogout},
+		"/logout":             {[]string{"GET", "HEAD", "POST"}, false, (*guard).hasSessions, (*guard).serveLogout},
+		"/logged-out":         {[]string{"GET", "HEAD"}, false, (*guard).hasSessions, (*guard).serveLoggedOut},
+		"/userinfo":           {[]string{"GET", "HEAD"}, true, (*guard).hasSessions, (*guard).serveUserinfo},
+		"/token":              {[]string{"POST"}, true, (*guard).makesTokens, (*guard).serveToken},
+		"/revoke":             {[]string{"POST"}, true, (*guard).makesTokens, (*guard).serveRevoke},
+		"/jwks":               {[]string{"GET", "HEAD"}, false, (*guard).makesTokens, (*guard).serveJWKS},
 	}
 }
 
@@ -44,6 +46,9 @@ func (g *guard) serveEndpoint(w http.ResponseWriter, r *request) (served bool, e
 		if e, ok := endpoints[path]; ok && e.offers(g) {
 			return g.serveOwn(w, r, e)
 		}
+	}
+	if r.canonical && g.ownCallback(r.original.Path) {
+		return g.serveOwn(w, r, endpoints["/callback"])
 	}
 	path, ok := strings.CutPrefix(r.original.Path, resourcePath)
 	if !ok || len(g.resource.servers) == 0 || path != "" && path[0] != '/' || !r.canonical || !g.protects(r.Request, path) {

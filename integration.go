@@ -31,7 +31,7 @@ type integration struct {
 	logsIn   bool                // users can log in
 	sessions *oauth.Sessions     // of those who have, nil if nobody can
 	party    *oauth.RelyingParty // where they log in, nil if not at a provider
-	callback string              // where they come back to, see LoginClient.Callback; "" for the gate's own
+	callback callback            // where they come back to
 	renews   bool                // the provider is asked anew about sessions
 	public   bool                // anybody on the internet can log in
 	noEmail  bool                // none of its identities has an e-mail address

@@ -89,7 +89,7 @@ func (c *Integration) readLogin(e *expander, d *draft) *loginDraft {
 		p.Issuer = d.policy.Issuers[0]
 	}
 	p.idTokens = idTokens(d.policy, p.Auth.ID)
-	d.callback = c.readCallback(e)
+	d.callback = parseCallback(c.readCallback(e))
 	c.checkTokens(e, p)
 	c.checkEndpoints(e, p)
 	return p

@@ -35,6 +35,12 @@ func readPages(e *expander, p *Pages) *page.Look {
 
 // pageFor says in plain words what a refusal means for whoever sees it.
 func pageFor(d *claims.Decision, status int) page.Page {
+	switch d.Reason {
+	case claims.StateInvalid:
+		return page.Page{Heading: "Sign in once more", Text: "Signing in took too long, or was started in another browser. Nothing is wrong with your account."}
+	case claims.LoginRefused:
+		return page.Page{Heading: "Signing in did not work", Text: "The service that knows you gave no answer that can be accepted here. If it happens again, tell whoever runs this site."}
+	}
 	switch status {
 	case http.StatusBadRequest:
 		return page.Page{Heading: "This request cannot be read", Text: "What it brought along to sign in is incomplete or doubled. Try again from the start page."}
@@ -52,4 +58,9 @@ func pageFor(d *claims.Decision, status int) page.Page {
 		return page.Page{Heading: "Sign-in needed", Text: "This page is only for people and programs that are known here."}
 	}
 	return page.Page{Heading: "Sign-in not accepted", Text: "What was sent to sign in is not valid here, or not any more."}
+}
+
+// signedIn is a page that leads on by itself.
+func signedIn(target string) page.Page {
+	return page.Page{Heading: "Signed in", Links: []page.Link{{Path: target, Text: "Go on"}}}
 }

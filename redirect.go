@@ -97,3 +97,50 @@ func (g *guard) secure(r *request) bool {
 	ip := net.ParseIP(host)
 	return scheme == "https" || host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
+
+// returnTo returns where to go after signing in or out: a path of this site that is
+// none of the gates' own pages, a page of another host that shares the sessions of
+// one of the gate's integrations, else the start page.
+func (g *guard) returnTo(r *request, target string) string {
+	if strings.HasPrefix(target, "/") {
+		return g.returnPath(r.Request, target)
+	}
+	u, err := oauth.ReturnURL(target)
+	if err != nil {
+		return "/"
+	}
+	scheme, host, _ := strings.Cut(g.publicOrigin(r.Request), "://")
+	if u.Scheme != scheme || u.Port() != (&url.URL{Host: host}).Port() {
+		return "/"
+	}
+	shares := func(in *integration) bool {
+		return in.sessions != nil && in.sessions.Shared() && in.sessions.Covers(u.Hostname())
+	}
+	there := *r.Request
+	there.Host = u.Host
+	if !comesTo(&there, u.Path, func(other *guard) bool {
+		return slices.ContainsFunc(other.integrations, func(in *integration) bool { return shares(in) && slices.Contains(g.integrations, in) })
+	}) || g.returnPath(&there, u.RequestURI()) != u.RequestURI() {
+		return "/"
+	}
+	return target
+}
+
+// returnPath returns a path of a host that is none of the gates' own pages, else
+// the start page.
+func (g *guard) returnPath(there *http.Request, target string) string {
+	path, err := oauth.ReturnPath(target)
+	if err != nil {
+		return "/"
+	}
+	u, err := url.Parse(path)
+	if err != nil || isOwn(g, u.Path) || comesTo(there, u.Path, func(other *guard) bool { return isOwn(other, u.Path) }) {
+		return "/"
+	}
+	return path
+}
+
+// isOwn reports whether a path lies where the gate has its own pages.
+func isOwn(g *guard, path string) bool {
+	return strings.HasPrefix(path, g.prefix+"/") || g.ownCallback(path)
+}

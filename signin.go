@@ -42,8 +42,8 @@ func (g *guard) loginsOf(names []string) (some []*integration) {
 	return some
 }
 
-// serveLogin shows the sign-in form, or the integrations to choose from, and takes
-// the form.
+// serveLogin sends the browser to a provider, or shows the sign-in form or the
+// integrations to choose from, and takes the form.
 func (g *guard) serveLogin(w http.ResponseWriter, r *request) (served bool, err error) {
 	form := r.original.Query()
 	if r.Method == http.MethodPost {
@@ -55,7 +55,7 @@ func (g *guard) serveLogin(w http.ResponseWriter, r *request) (served bool, err 
 			return true, g.refuseSignIn(w, r, claims.MalformedCredential)
 		}
 	}
-	logins, target := g.loginsOf(form["integration"]), g.returnPath(r, form.Get("return_to"))
+	logins, target := g.loginsOf(form["integration"]), g.returnTo(r, form.Get("return_to"))
 	switch {
 	case len(logins) == 0:
 		return false, nil
@@ -65,12 +65,11 @@ func (g *guard) serveLogin(w http.ResponseWriter, r *request) (served bool, err 
 	case len(logins) == 1 && !logins[0].sessions.Covers(hostname(r.Host)):
 		g.log.Error("nobody can sign in here: the session's domain does not cover this host, so that browsers drop its cookie",
 			zap.String("integration", logins[0].name), zap.String("host", r.Host))
-		return true, g.look.Write(w, r.Request, http.StatusInternalServerError, page.Page{
-			Heading: "Nobody can sign in here",
-			Text:    "This site is set up in a way that browsers do not accept. Whoever runs it finds the reason in the log.",
-		})
+		return true, g.look.Write(w, r.Request, http.StatusInternalServerError, notSetUp)
 	case len(logins) > 1:
-		return true, g.look.Write(w, r.Request, http.StatusOK, g.choose(logins, target))
+		return true, g.look.Write(w, r.Request, http.StatusOK, g.choose(logins, target, form))
+	case logins[0].party != nil:
+		return true, g.startLogin(w, r, logins[0], target)
 	case r.Method == http.MethodPost:
 		return true, g.signIn(w, r, logins[0], form, target)
 	}
@@ -101,11 +100,18 @@ func readSignIn(w http.ResponseWriter, r *request) (url.Values, error) {
 	return url.ParseQuery(string(body))
 }
 
-func (g *guard) choose(logins []*integration, target string) page.Page {
+// choose shows the integrations to log in with. What the request says beside that
+// goes along.
+func (g *guard) choose(logins []*integration, target string, form url.Values) page.Page {
 	p := page.Page{Heading: "Sign in", Text: "Choose how."}
 	for _, in := range logins {
-		query := url.Values{"integration": {in.name}, "return_to": {target}}
-		p.Links = append(p.Links, page.Link{Path: g.prefix + "/login?" + query.Encode(), Text: in.name})
+		path := g.loginPath(in, target)
+		for _, name := range []string{"prompt", "login_hint"} {
+			if form.Get(name) != "" {
+				path += "&" + name + "=" + url.QueryEscape(form.Get(name))
+			}
+		}
+		p.Links = append(p.Links, page.Link{Path: path, Text: in.name})
 	}
 	return p
 }
@@ -156,7 +162,7 @@ func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form 
 func (g *guard) endOthers(w http.ResponseWriter, r *request, in *integration) error {
 	for _, other := range g.integrations {
 		if other != in && other.sessions != nil {
-			if err := g.endSession(w, r, other); err != nil {
+			if _, err := g.endSession(w, r, other); err != nil {
 				return err
 			}
 		}
@@ -186,20 +192,3 @@ var attemptKey = func() []byte {
 	rand.Read(key) // never fails (crypto/rand)
 	return key
 }()
-
-// returnPath returns where to go after signing in or out: a path of this site
-// that is none of the gates' own pages, else the start page.
-func (g *guard) returnPath(r *request, target string) string {
-	path, err := oauth.ReturnPath(target)
-	if err != nil {
-		return "/"
-	}
-	u, err := url.Parse(path)
-	if err != nil || isOwn(g, u.Path) || comesTo(r.Request, u.Path, func(other *guard) bool { return isOwn(other, u.Path) }) {
-		return "/"
-	}
-	return path
-}
-
-// isOwn reports whether a path lies where the gate has its own pages.
-func isOwn(g *guard, path string) bool { return strings.HasPrefix(path, g.prefix+"/") }

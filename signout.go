@@ -1,13 +1,12 @@
 package admit
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"time"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -34,13 +33,13 @@ func (g *guard) hasSessions() bool {
 	return slices.ContainsFunc(g.integrations, func(in *integration) bool { return in.sessions != nil })
 }
 
-// serveLogout ends the sessions of this host. A link of another site, or an
-// image, cannot do it: what is not asked for by a page of this site or typed has
-// to be confirmed.
+// serveLogout ends the sessions of this host, then that at the provider. A link of
+// another site, or an image, cannot do it: what is not asked for by a page of this
+// site or typed has to be confirmed.
 func (g *guard) serveLogout(w http.ResponseWriter, r *request) (served bool, err error) {
 	target := ""
 	if given := r.original.Query().Get("return_to"); given != "" {
-		target = g.returnPath(r, given)
+		target = g.returnTo(r, given)
 	}
 	if !g.asksToLogOut(r) {
 		return true, g.confirmLogout(w, r, target)
@@ -48,19 +47,12 @@ func (g *guard) serveLogout(w http.ResponseWriter, r *request) (served bool, err
 	if r.Method == http.MethodPost {
 		// A script may send no form at all.
 		if form, err := readSignIn(w, r); err == nil && form.Get("return_to") != "" {
-			target = g.returnPath(r, form.Get("return_to"))
+			target = g.returnTo(r, form.Get("return_to"))
 		}
 	}
-	failed := false
-	for _, gate := range g.onHost(r) {
-		for _, in := range gate.integrations {
-			if in.sessions != nil {
-				failed = g.endSession(w, r, in) != nil || failed
-			}
-		}
-	}
+	ended, err := g.endAll(w, r)
 	switch {
-	case failed:
+	case err != nil:
 		w.Header().Set("Retry-After", retryAfter)
 		return true, g.look.Write(w, r.Request, http.StatusServiceUnavailable, page.Page{
 			Heading: "Signed out here only",
@@ -69,32 +61,97 @@ func (g *guard) serveLogout(w http.ResponseWriter, r *request) (served bool, err
 	case wantsPage(r.Request):
 		// By way of a second page: a browser keeps the page that is left for its back
 		// button, and does so only once this one is there. The next can have it forgotten.
-		next := g.prefix + "/logged-out"
-		if target != "" {
-			next += "?" + url.Values{"return_to": {target}}.Encode()
-		}
+		next, known := g.endAtProvider(w, r, ended, target)
 		w.Header().Set("Refresh", "0; url="+next)
-		return true, g.loggedOutPage(w, r)
+		return true, g.loggedOutPage(w, r, known)
 	case target != "":
 		w.Header().Set("Location", target)
 		w.WriteHeader(http.StatusSeeOther)
 		return true, nil
 	}
-	return true, g.loggedOutPage(w, r)
+	return true, g.loggedOutPage(w, r, false)
 }
 
-func (g *guard) endSession(w http.ResponseWriter, r *request, in *integration) error {
+// endAll ends the sessions of all gates of this host, and returns those of people
+// whom a provider knows.
+func (g *guard) endAll(w http.ResponseWriter, r *request) (ended []opened, err error) {
+	for _, gate := range g.onHost(r) {
+		for _, in := range gate.integrations {
+			if in.sessions == nil {
+				continue
+			}
+			session, failed := g.endSession(w, r, in)
+			err = errors.Join(err, failed)
+			if session != nil && in.party != nil {
+				ended = append(ended, opened{in, session})
+			}
+		}
+	}
+	return ended, err
+}
+
+// endSession ends the session that the browser has with an integration, and returns
+// it; nil if there was none that counts.
+func (g *guard) endSession(w http.ResponseWriter, r *request, in *integration) (*oauth.Session, error) {
 	session, err := in.sessions.Open(r.Context(), r.sentRequest())
 	if err != nil {
 		in.sessions.Clear(w, r.sentRequest())
 		if errors.Is(err, oauth.ErrNoSession) || sessionReason(err) != claims.StorageUnavailable {
-			return nil
+			return nil, nil
 		}
-		return err
+		return nil, err
 	}
 	g.log.Info("sign-out", zap.String("integration", in.name), zap.String("user", session.User),
 		zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
-	return in.sessions.End(r.Context(), w, r.sentRequest(), session)
+	return session, in.sessions.End(r.Context(), w, r.sentRequest(), session)
+}
+
+// endAtProvider returns where the browser goes on to: to the first provider that can
+// end its own session (OpenID Connect RP-Initiated Logout 1.0), else to the gate's
+// last page. known says that a provider still knows the user.
+func (g *guard) endAtProvider(w http.ResponseWriter, r *request, ended []opened, target string) (next string, known bool) {
+	for _, o := range ended {
+		where, err := g.endSessionURL(w, r, o, target)
+		if err != nil {
+			g.log.Warn("the session at the provider could not be ended", zap.String("integration", o.in.name), zap.Error(err))
+		}
+		if where != "" {
+			return where, false
+		}
+		known = true
+	}
+	query := url.Values{}
+	if known {
+		query.Set("known", "1")
+	}
+	if target != "" {
+		query.Set("return_to", target)
+	}
+	next = g.prefix + "/logged-out"
+	if len(query) > 0 {
+		next += "?" + query.Encode()
+	}
+	return next, known
+}
+
+// endSessionURL returns where a provider ends its session and sends the browser on
+// to the page of this gate that knows the target, "" if it cannot.
+func (g *guard) endSessionURL(w http.ResponseWriter, r *request, o opened, target string) (string, error) {
+	origin, back := g.publicOrigin(r.Request), g.loggedOutURL(r.Request, o.in)
+	if target != "" && !strings.HasPrefix(back, origin+"/") {
+		target = origin + target
+	}
+	attempt, err := o.in.sessions.Begin(r.Context(), w, r.sentRequest(), oauth.Logout, target, false)
+	if err != nil {
+		return "", err
+	}
+	return o.in.party.EndSessionURL(r.Context(), o.session.IDToken, back, attempt.State())
+}
+
+// loggedOutURL returns the post-logout redirect URI of an integration: a page of the
+// host where it logs in.
+func (g *guard) loggedOutURL(r *http.Request, in *integration) string {
+	return cmp.Or(in.callback.origin, g.publicOrigin(r)) + g.loginPrefix(in) + "/logged-out"
 }
 
 // asksToLogOut reports whether a page of this site, or somebody who typed the
@@ -112,83 +169,4 @@ func (g *guard) confirmLogout(w http.ResponseWriter, r *request, target string) 
 		Heading: "Sign out?",
 		Confirm: &page.Confirm{Action: g.prefix + "/logout", ReturnTo: target, Button: "Sign out"},
 	})
-}
-
-// serveLoggedOut says that it is done, or goes on. A browser that a page of this
-// site sent here forgets what it has kept of it.
-func (g *guard) serveLoggedOut(w http.ResponseWriter, r *request) (served bool, err error) {
-	if r.Header.Get("Sec-Fetch-Site") == "same-origin" {
-		w.Header().Set("Clear-Site-Data", `"cache"`)
-	}
-	if target := r.original.Query().Get("return_to"); target != "" {
-		w.Header().Set("Location", g.returnPath(r, target))
-		w.WriteHeader(http.StatusSeeOther)
-		return true, nil
-	}
-	return true, g.loggedOutPage(w, r)
-}
-
-func (g *guard) loggedOutPage(w http.ResponseWriter, r *request) error {
-	return g.look.Write(w, r.Request, http.StatusOK, page.Page{
-		Heading: "Signed out",
-		Text:    "You are signed out of this site.",
-		Links:   []page.Link{{Path: g.prefix + "/login", Text: "Sign in again"}},
-	})
-}
-
-// serveUserinfo tells a client who it is known as. It holds no token.
-func (g *guard) serveUserinfo(w http.ResponseWriter, r *request) (served bool, err error) {
-	var d claims.Decision
-	for _, gate := range g.onHost(r) {
-		if d = gate.authenticate(r); d.Identity != nil && d.Reason == "" {
-			break
-		}
-	}
-	if d.Identity == nil || d.Reason != "" {
-		if d.Reason == "" {
-			d = claims.Decision{Verdict: claims.Refused, Reason: claims.MissingCredential}
-		}
-		a := answerTo(&d)
-		g.origins.expose(w.Header(), r.Request)
-		g.challenge(w.Header(), r, &d, a)
-		if a.status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", retryAfter)
-		} else if d.RetryAfter > 0 {
-			w.Header().Set("Retry-After", seconds(d.RetryAfter))
-		}
-		return true, writeProblem(w, r.Request, problem{http.StatusText(a.status), a.status, a.code, string(d.Reason), ""})
-	}
-	info := struct {
-		ID          string          `json:"id"`
-		Integration string          `json:"integration"`
-		Groups      []string        `json:"groups"`
-		Claims      json.RawMessage `json:"claims"`
-		Expires     *time.Time      `json:"session_expires,omitempty"`
-	}{d.Identity.User(), d.Identity.Integration(), d.Identity.Groups(), d.Identity.Claims().Bytes(), nil}
-	if info.Groups == nil {
-		info.Groups = []string{}
-	}
-	if o := r.state.opened; o != nil && d.Credential == "session" {
-		end := o.in.sessions.Expires(o.session)
-		info.Expires = &end
-	}
-	body, err := json.Marshal(info)
-	if err != nil {
-		return true, err
-	}
-	g.origins.expose(w.Header(), r.Request)
-	return true, writeBody(w, r.Request, http.StatusOK, "application/json", body)
-}
-
-// writeBody answers with a JSON text.
-func writeBody(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte) error {
-	h := w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that went away is no fault of ours
-	}
-	return nil
 }

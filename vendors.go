@@ -54,8 +54,8 @@ func (g *guard) checkLogins(e *expander) {
 		if !slices.ContainsFunc(in.places, func(p place) bool { return p.Session }) {
 			e.fail("login: nobody would stay logged in with %s: it looks for credentials in other places only: expected from session", nameOf(in))
 		}
-		if path, own := strings.CutPrefix(in.callback, g.prefix); own && path != "/callback" && endpoints[path].serve != nil {
-			e.fail("login callback %s, endpoints: the gate has another page there: expected another path", in.callback)
+		if path, own := strings.CutPrefix(in.callback.path, g.prefix); own && path != "/callback" && endpoints[path].serve != nil {
+			e.fail("login callback %s, endpoints: the gate has another page there: expected another path", in.callback.path)
 		}
 		if in.public && len(in.rules.Require) == 0 && !g.closed {
 			e.fail("login: anybody on the internet can log in with %s: expected a require that covers every request; \"require user *\" says that it is meant", nameOf(in))
