@@ -291,7 +291,7 @@ func TestOperationsTables(t *testing.T) {
 	}
 }
 
-const decisionsName = `"admit_decisions_total" "admit_logins_total"`
+const decisionsName = `"admit_decisions_total" "admit_logins_total" "admit_refreshes_total"`
 
 // The rules of the page name metrics and reasons that there are.
 func TestOperationsQueries(t *testing.T) {

@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -109,6 +110,12 @@ func (c *Integration) readIssuer(e *expander, d *draft) {
 // open takes what the integration needs for requests. What it took before an
 // error is there for release.
 func (d *draft) open(kept store.Store, log *zap.Logger) error {
+	if d.renews {
+		d.session.Renewer = func(ctx context.Context, session *oauth.Session) (*oauth.Session, error) {
+			return d.renewSession(ctx, session, log)
+		}
+		d.session.Observe = func(err error) { countRefresh(d.name, err) }
+	}
 	if d.logsIn {
 		sessions, err := oauth.NewSessions(d.session, kept, now)
 		if err != nil {
@@ -143,6 +150,7 @@ func (d *draft) openIssuer() error {
 func (d *draft) openParty(source jwt.KeySource) (*oauth.RelyingParty, error) {
 	p := d.login.RelyingPartyConfig
 	p.Client, p.Discovery = d.fetched.client, d.fetched.discovery
+	p.Replays = d.fetched.replaysOf(d.name, p.Auth.ID)
 	if slices.Contains(p.Scopes, "openid") {
 		var err error
 		if p.IDTokens, err = jwt.NewVerifier(d.login.idTokens, source, now); err != nil {

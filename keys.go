@@ -202,6 +202,7 @@ type fetchedKeys struct {
 	remote    *jwt.RemoteKeys  // nil where keys are given by hand, or not needed
 
 	fetches fetches
+	replays sync.Map // *oauth.Replays, by integration and client
 
 	mu      sync.Mutex
 	dropped []string // what was warned of last
@@ -238,6 +239,13 @@ func (o *keyOrigin) fetched() (*fetchedKeys, error) {
 		Dropped: func(keys []string) { f.warnDropped(keys, where) },
 	})
 	return f, nil
+}
+
+// replaysOf returns the memory of the logout tokens that a client has taken. Each
+// has its own: a token may be for several.
+func (f *fetchedKeys) replaysOf(integration, clientID string) *oauth.Replays {
+	value, _ := f.replays.LoadOrStore([2]string{integration, clientID}, new(oauth.Replays))
+	return value.(*oauth.Replays)
 }
 
 // warnDropped warns of keys that are left out, once until the set changes.

@@ -2,10 +2,12 @@ package admit
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,11 +30,11 @@ func running(t *testing.T, name string) *integration {
 	return in
 }
 
-// loggedIn makes a session as one that a provider has granted, and returns the
-// line with its cookies.
-func loggedIn(t *testing.T, in *integration, claims string) string {
+// loggedIn makes a session of what a provider has granted, and returns the line with
+// its cookies.
+func loggedIn(t *testing.T, in *integration, g *oauth.Grant) string {
 	t.Helper()
-	session, err := in.sessionOf(&oauth.Grant{Claims: []byte(claims)})
+	session, err := in.sessionOf(g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,8 +63,8 @@ func TestProviderSession(t *testing.T) {
 	}
 	const gate = "admit {\nlogin\nrequire /staff/* groups staff\nheader_up X-User {http.auth.user.id}\n}\nrespond \"{http.request.header.X-User} {http.auth.user.groups}\""
 	s := serve(t, config(is.URL, "my-app", ""), gate)
-	ada := loggedIn(t, running(t, "corp"), `{"sub": "ada", "groups": ["staff"]}`)
-	bob := loggedIn(t, running(t, "corp"), `{"sub": "bob"}`)
+	ada := loggedIn(t, running(t, "corp"), &oauth.Grant{Claims: []byte(`{"sub": "ada", "groups": ["staff"]}`)})
+	bob := loggedIn(t, running(t, "corp"), &oauth.Grant{Claims: []byte(`{"sub": "bob"}`)})
 	for _, tc := range []struct {
 		name, path, header string
 		status             int
@@ -137,6 +139,67 @@ func TestSessionOf(t *testing.T) {
 	nobody.Claims = []byte(`{"sub": "1", "email": "ada@example.com", "email_verified": false}`)
 	if session, err = integration("").sessionOf(nobody); !errors.Is(err, errNoIdentity) || session != nil {
 		t.Errorf("no user: %+v, %v", session, err)
+	}
+}
+
+// The provider is asked anew when a session is due: claims are those of the last
+// answer, and a refusal, or an answer that names nobody, ends the session (threat 70,
+// 71).
+func TestProviderSessionRenewed(t *testing.T) {
+	var answer atomic.Value
+	var asked atomic.Int32
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if text := answer.Load().(string); text != "" && r.Header.Get("Authorization") == "Bearer opaque" {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, text)
+			return
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	t.Cleanup(api.Close)
+	testDisks.Delete(t.Name())
+	s := serve(t, "storage admit_test "+t.Name()+"\nadmit forge {\nidentity {\nuser login\n}\nsession {\nrefresh 1h\n}\nlogin {\nclient_id my-app\nscopes user\n"+
+		"authorization_url "+api.URL+"/a\ntoken_url "+api.URL+"/t\nuserinfo_url "+api.URL+"/user\n}\n}",
+		"admit {\nlogin\n}\nrespond \"{http.auth.user.id} {http.auth.user.groups}\"")
+	begin := func() string {
+		return loggedIn(t, running(t, "forge"), &oauth.Grant{
+			Claims: []byte(`{"sub": "7", "login": "ada", "groups": ["old"]}`), Subject: "7",
+			Tokens: oauth.Tokens{Access: "opaque", Type: "bearer"}, Due: now().Add(time.Hour),
+		})
+	}
+	ada := begin()
+	for _, step := range []struct {
+		name   string
+		later  time.Duration
+		answer string
+		status int
+		want   string
+		asked  int32
+	}{
+		{"not due", 59 * time.Minute, "", 200, "ada old", 0},
+		{"due", 2 * time.Minute, `{"id": 7, "login": "ada", "groups": ["new"]}`, 200, "ada new", 1},
+		{"not due again", 58 * time.Minute, "", 200, "ada new", 1},
+		{"another name", 3 * time.Minute, `{"id": 7, "login": "lovelace"}`, 200, "lovelace ", 2},
+		{"refused", 61 * time.Minute, "", 401, "revoked", 3},
+		{"over", 0, `{"id": 7, "login": "ada"}`, 401, "revoked", 3},
+	} {
+		forward(t, step.later)
+		answer.Store(step.answer)
+		a := s.get("/", ada)
+		if a.StatusCode != step.status || !strings.Contains(a.body, step.want) || asked.Load() != step.asked {
+			t.Errorf("%s: got %d %q, asked %d times; want %d %q, %d", step.name, a.StatusCode, a.body, asked.Load(), step.status, step.want, step.asked)
+		}
+	}
+	for name, text := range map[string]string{
+		"nobody": `{"id": 7}`, "somebody else": `{"id": 8, "login": "ada"}`,
+	} {
+		ada = begin()
+		forward(t, 61*time.Minute)
+		answer.Store(text)
+		if a := s.get("/", ada); a.StatusCode != 401 || !strings.Contains(a.body, "revoked") {
+			t.Errorf("%s: got %d %q", name, a.StatusCode, a.body)
+		}
 	}
 }
 

@@ -30,6 +30,11 @@ func countLogin(integration string, reason claims.Reason) {
 	logins.WithLabelValues(integration, or(string(reason), "success")).Inc()
 }
 
+// refreshes counts how sessions were renewed at their providers.
+var refreshes = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Namespace: "admit", Name: "refreshes_total", Help: "Renewals of sessions at their providers.",
+}, []string{"integration", "outcome"})
+
 // keyMetrics describes what is known of fetched keys, at the time it is asked.
 var (
 	fetchesDesc = prometheus.NewDesc("admit_key_fetches_total", "Fetches of key sets.", []string{"integration", "outcome"}, nil)
@@ -53,7 +58,7 @@ func registerMetrics(ctx caddy.Context, keys *keyCollector) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{decisions, logins, keys} {
+	for _, c := range []prometheus.Collector{decisions, logins, refreshes, keys} {
 		var known prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &known) {
 			return err
