@@ -51,7 +51,7 @@ func logoutKeys(t testing.TB) jwt.KeySource {
 func logoutVerifier(t testing.TB, c *clock, keys jwt.KeySource) *jwt.Verifier {
 	t.Helper()
 	v, err := jwt.NewVerifier(jwt.Policy{
-		Issuers: []string{"https://idp.example"}, Audience: []string{"app"}, AudienceClaims: []claims.Path{claims.MustPath("aud")},
+		Issuers: []string{"https://idp.example", "https://idp.example2"}, Audience: []string{"app"}, AudienceClaims: []claims.Path{claims.MustPath("aud")},
 		Algorithms: jwt.Asymmetric, Types: []string{"", "JWT"}, Leeway: time.Minute,
 	}, keys, c.now)
 	if err != nil {
@@ -195,6 +195,8 @@ func TestLogoutTokenReplay(t *testing.T) {
 		{0, p, raw, "replayed"},
 		{0, p, logoutToken(c, map[string]any{"sid": "s2"}), "replayed"}, // the same jti
 		{0, p, logoutToken(c, map[string]any{"jti": "j2"}), "taken"},
+		{0, p, logoutToken(c, map[string]any{"jti": "2j3"}), "taken"},
+		{0, p, logoutToken(c, map[string]any{"iss": "https://idp.example2", "jti": "j3"}), "taken"},
 		{0, logoutParty(t, c, keep), raw, "replayed"},
 		{0, logoutParty(t, c), raw, "taken"}, // another process
 		{10 * time.Minute, p, raw, "replayed"},

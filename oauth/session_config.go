@@ -109,7 +109,7 @@ func NewSessions(config SessionConfig, storage store.Store, now func() time.Time
 		return nil, err
 	}
 	s := &Sessions{config: config, cookies: cookies, storage: storage, now: now, lockWait: renewWait}
-	s.refreshes.wait, s.refreshes.patience = refreshWait, refreshPatience
+	s.refreshes.life, s.refreshes.wait, s.refreshes.patience = refreshLife, refreshWait, refreshPatience
 	s.seals = lookups[string, *sessionSeals]{ask: s.loadSeals, life: forever, limit: 1, now: now}
 	s.records = lookups[string, *Session]{ask: s.loadRecord, life: recordLife, limit: maxRecords, now: now}
 	s.marks = lookups[mark, time.Time]{ask: s.loadMark, life: markLife, limit: maxMarks, now: now}

@@ -31,7 +31,7 @@ var errBusy = fmt.Errorf("%w: the session is being renewed", store.ErrUnavailabl
 // refreshes are the attempts of this process to renew sessions: one at a time for
 // each session, whoever waits for it (threat 69).
 type refreshes struct {
-	wait, patience time.Duration
+	life, wait, patience time.Duration
 
 	mu      sync.Mutex
 	running map[string]*refresh
@@ -158,7 +158,7 @@ func (s *Sessions) attempt(ctx context.Context, id string) (*refresh, error) {
 }
 
 func (s *Sessions) run(ctx context.Context, id string, attempt *refresh, last failure) {
-	ctx, cancel := context.WithTimeout(ctx, refreshLife)
+	ctx, cancel := context.WithTimeout(ctx, s.refreshes.life)
 	defer cancel()
 	attempt.session, attempt.err = s.renewFromProvider(ctx, id, &last)
 	last.err = attempt.err

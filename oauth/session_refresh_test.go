@@ -37,7 +37,7 @@ func (p *provider) use(c *SessionConfig) {
 	}
 }
 
-func (p *provider) renew(_ context.Context, session *Session) (*Session, error) {
+func (p *provider) renew(ctx context.Context, session *Session) (*Session, error) {
 	p.mu.Lock()
 	p.asked++
 	do, again := p.do, p.spent[session.Tokens.Refresh]
@@ -46,6 +46,9 @@ func (p *provider) renew(_ context.Context, session *Session) (*Session, error) 
 		if err := do(session); err != nil {
 			return nil, err
 		}
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	if again {
 		return nil, fmt.Errorf("%w: invalid_grant", ErrRefused)
@@ -171,6 +174,22 @@ func TestRefreshInTurn(t *testing.T) {
 			t.Errorf("round %d: not asked once", i)
 		}
 		c.advance(5 * time.Minute)
+	}
+}
+
+// TestRefreshLatecomer: who has read a session before it was renewed gets the new
+// one at once.
+func TestRefreshLatecomer(t *testing.T) {
+	_, d, p, b, nodes := due(t, 1)
+	old, err := nodes[0].loadRecord(context.Background(), openedID(nodes[0], b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.open(nodes[0])
+	d.asked("lock sessions")
+	got, err := nodes[0].current(context.Background(), old)
+	if err != nil || got.Tokens.Refresh != "r2" || p.calls() != 1 || d.asked("lock sessions") != 0 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
@@ -311,7 +330,7 @@ func TestRefreshSlow(t *testing.T) {
 func TestRefreshLocked(t *testing.T) {
 	c, d, p, b, nodes := due(t, 1)
 	s := nodes[0]
-	s.lockWait = time.Millisecond
+	s.lockWait, s.refreshes.wait = time.Millisecond, time.Hour // so that the test hangs if the attempt does
 	unlock, err := d.Lock(context.Background(), s.recordKey(openedID(s, b)))
 	if err != nil {
 		t.Fatal(err)

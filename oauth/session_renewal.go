@@ -83,7 +83,7 @@ func (s *Sessions) keepAnswer(ctx context.Context, seals *sessionSeals, asked, r
 	}
 	next := *renewed
 	next.settle()
-	next.IDToken = cmp.Or(next.IDToken, record.IDToken)
+	next.IDToken, next.SID = cmp.Or(next.IDToken, record.IDToken), cmp.Or(next.SID, record.SID)
 	next.Tokens.Refresh = cmp.Or(next.Tokens.Refresh, record.Tokens.Refresh)
 	next.ID, next.Stamp, next.stored = record.ID, record.Stamp, true
 	next.Began, next.Seen, next.Ends = record.Began, record.Seen, record.Ends

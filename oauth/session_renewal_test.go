@@ -56,23 +56,26 @@ func openedID(s *Sessions, b browser) string {
 }
 
 // TestRefreshSoon: a provider that says that everything ends at once is asked every
-// 10 s and not at each request; a refresh token that is not rotated stays.
+// 10 s and not at each request; a refresh token that is not rotated stays, and what
+// else was not said anew.
 func TestRefreshSoon(t *testing.T) {
 	c, d := newClock(), newDisk()
 	b, asked := newBrowser(), 0
 	s := node(t, c, d, func(config *SessionConfig) {
 		config.Renewer = func(_ context.Context, session *Session) (*Session, error) {
 			asked++
-			session.Due, session.Tokens = c.now().Add(-time.Hour), Tokens{Access: "new"}
-			return session, nil
+			return &Session{User: session.User, Due: c.now().Add(-time.Hour), Tokens: Tokens{Access: "new"}}, nil
 		}
 	})
-	b.login(t, s, Session{User: "ada", Tokens: Tokens{Refresh: "r1"}, Due: c.now()})
+	b.login(t, s, Session{User: "ada", SID: "s1", IDToken: "id", Tokens: Tokens{Refresh: "r1"}, Due: c.now()})
 	for _, want := range []int{1, 1, 2, 2, 3} {
 		if got := openRefresh(t, s, b); got != "r1" || asked != want {
 			t.Errorf("got %s, asked %d times, want %d", got, asked, want)
 		}
 		c.advance(5 * time.Second)
+	}
+	if got, err := s.Open(context.Background(), b.request()); err != nil || got.SID != "s1" || got.IDToken != "id" || got.Tokens.Access != "new" {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
@@ -147,28 +150,52 @@ func renewed(s *Sessions, session *Session) error {
 // TestRefreshUnsaved: an answer that the storage could not keep is kept later,
 // without spending a token twice; unless another process was faster.
 func TestRefreshUnsaved(t *testing.T) {
-	for _, faster := range []bool{false, true} {
+	for _, tc := range []struct {
+		faster bool
+		wait   time.Duration
+		want   string
+		asked  int
+	}{
+		{false, 10 * time.Second, "r2", 0},
+		{true, 10 * time.Second, "r9", 0},
+		{true, 2 * time.Hour, "r10", 1}, // and due again
+	} {
 		c, d, p, b, nodes := due(t, 2)
 		d.fail("store")
 		if got := openRefresh(t, nodes[0], b); got != "r1" || p.calls() != 1 {
-			t.Errorf("got %s", got)
+			t.Errorf("%+v: first got %s", tc, got)
 		}
 		d.fail()
-		c.advance(10 * time.Second)
-		want := "r2"
-		if faster {
+		if tc.faster {
 			session, err := nodes[1].loadRecord(context.Background(), openedID(nodes[1], b))
+			if err == nil {
+				err = renewed(nodes[1], session)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			want = "r9"
-			if err := renewed(nodes[1], session); err != nil {
-				t.Fatal(err)
-			}
 		}
-		if got := openRefresh(t, nodes[0], b); got != want || p.calls() != 0 || openRefresh(t, nodes[1], b) != want {
-			t.Errorf("then got %s, want %s", got, want)
+		c.advance(tc.wait)
+		if got := openRefresh(t, nodes[0], b); got != tc.want || p.calls() != tc.asked || openRefresh(t, nodes[1], b) != tc.want {
+			t.Errorf("%+v: got %s", tc, got)
 		}
+	}
+}
+
+// TestRefreshLastMoment: an answer that comes when the time is up is kept.
+func TestRefreshLastMoment(t *testing.T) {
+	c, d, b := newClock(), newDisk(), newBrowser()
+	s := node(t, c, listening{d}, func(config *SessionConfig) {
+		config.Renewer = func(ctx context.Context, session *Session) (*Session, error) {
+			<-ctx.Done()
+			session.Due, session.Tokens.Refresh = c.now().Add(time.Hour), "r2"
+			return session, nil
+		}
+	})
+	s.refreshes.life = time.Millisecond
+	b.login(t, s, Session{User: "ada", Tokens: Tokens{Refresh: "r1"}, Due: c.now()})
+	if got := openRefresh(t, s, b); got != "r2" {
+		t.Errorf("got %s", got)
 	}
 }
 
