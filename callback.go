@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/outbound"
 	"github.com/caddy-admit/admit/internal/store"
@@ -117,6 +119,9 @@ func (g *guard) finishLogin(w http.ResponseWriter, r *request, in *integration, 
 	session, err := in.sessionOf(grant)
 	if err != nil {
 		return err
+	}
+	if grant.Note != "" {
+		g.log.Warn("a provider told less than was asked for", zap.String("integration", in.name), zap.String("missing", grant.Note))
 	}
 	if err := g.endOthers(w, r, in); err != nil {
 		return err

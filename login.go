@@ -185,7 +185,8 @@ func (g *guard) logFailedLogin(r *request, d *claims.Decision, err error) {
 		if refused.Code == "access_denied" {
 			level = zap.InfoLevel
 		}
-		fields = append(fields, zap.String("cause", refused.Cause), zap.String("provider_error", refused.Code), zap.String("change", refused.Hint))
+		fields = append(fields, zap.String("cause", refused.Cause), zap.String("provider_error", refused.Code),
+			zap.Int("provider_status", refused.Status), zap.String("token_reason", refused.Reason), zap.String("change", refused.Hint))
 	case d.Reason == claims.StateInvalid:
 		level = zap.InfoLevel
 	default:
