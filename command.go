@@ -22,7 +22,7 @@ func init() {
 func addCommands(cmd *cobra.Command) {
 	cmd.Args = cobra.NoArgs // an unknown command is an error
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	cmd.AddCommand(apiKeyCommand())
+	cmd.AddCommand(apiKeyCommand(), sessionsCommand(), revokeCommand(), urlsCommand())
 }
 
 // apiKeyCommand makes an API key. What the configuration needs goes to stdout, and

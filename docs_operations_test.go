@@ -25,7 +25,7 @@ func TestOperationsCommands(t *testing.T) {
 	var script strings.Builder // the commands so far that print nothing
 	answers := 0
 	for i, f := range fences {
-		if f.info != "sh" {
+		if f.info != "sh" || strings.HasPrefix(f.text, "caddy ") {
 			continue
 		}
 		if want := fences[i+1]; want.info == "text" || want.info == "jsonc" {

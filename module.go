@@ -128,7 +128,10 @@ func (a *App) takeID(c *Integration) error {
 // Start implements [caddy.App]. It fetches nothing: keys are for the first token
 // to ask for.
 func (a *App) Start() error {
-	warnOpen(a.ctx, a.log)
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil { // else gates protect nothing
+		warnOpen(app.(*caddyhttp.App), a.log)
+		a.logURLs(webSites(app.(*caddyhttp.App)))
+	}
 	go a.sweep()
 	return nil
 }

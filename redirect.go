@@ -3,7 +3,6 @@ package admit
 import (
 	"cmp"
 	"errors"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -93,9 +92,7 @@ func needsLogin(d *claims.Decision) bool {
 // loopback.
 func (g *guard) secure(r *request) bool {
 	scheme, host, _ := strings.Cut(g.publicOrigin(r.Request), "://")
-	host = strings.ToLower(strings.Trim(hostname(host), "[]"))
-	ip := net.ParseIP(host)
-	return scheme == "https" || host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+	return scheme == "https" || isLoopback(hostname(host))
 }
 
 // returnTo returns where to go after signing in or out: a path of this site that is

@@ -87,60 +87,28 @@ func openRoots(raw []caddy.ModuleMap) (open []string) {
 
 // warnOpen says at start which sites have a gate whose matcher looks at more than
 // the path, and none without a matcher: a client may choose not to match.
-func warnOpen(ctx caddy.Context, log *zap.Logger) {
-	app, err := ctx.AppIfConfigured("http")
-	if err != nil {
-		return // gates without an http app protect nothing
-	}
-	for _, server := range app.(*caddyhttp.App).Servers {
-		gates := map[string][]*guard{} // by site
-		for _, route := range server.Routes {
-			site := hostsOf(route)
-			gates[site] = append(gates[site], gatesOf(server, caddyhttp.RouteList{route})...)
-		}
+func warnOpen(app *caddyhttp.App, log *zap.Logger) {
+	for _, server := range app.Servers {
 		if len(hiddenGates(server, server.Routes)) > 0 {
 			log.Warn("no request gets to a gate of this server: something before it in a route answers all of them",
 				zap.Strings("listen", server.Listen))
 		}
-		for site, gates := range gates {
-			bare := slices.ContainsFunc(gates, func(g *guard) bool { return g.match == nil })
-			narrow := slices.ContainsFunc(gates, func(g *guard) bool { return g.match != nil && !g.match.onlyPath })
-			if narrow && !bare {
-				log.Warn("a gate of this site tells requests apart by more than the path, and no other covers the rest: what its matcher leaves out is open to anybody",
-					zap.String("site", site), zap.Strings("listen", server.Listen))
-			}
+	}
+	for _, site := range webSites(app) {
+		gates := gatesOf(site.server, site.routes)
+		bare := slices.ContainsFunc(gates, func(g *guard) bool { return g.match == nil })
+		narrow := slices.ContainsFunc(gates, func(g *guard) bool { return g.match != nil && !g.match.onlyPath })
+		if narrow && !bare {
+			log.Warn("a gate of this site tells requests apart by more than the path, and no other covers the rest: what its matcher leaves out is open to anybody",
+				zap.String("site", strings.Join(site.hosts, " ")), zap.Strings("listen", site.server.Listen))
 		}
 	}
-}
-
-// hostsOf returns the hosts of a site. What is not bound to a host is one site.
-func hostsOf(route caddyhttp.Route) string {
-	var hosts []string
-	for _, set := range route.MatcherSets {
-		for _, matcher := range set {
-			if host, ok := matcher.(*caddyhttp.MatchHost); ok {
-				hosts = append(hosts, *host...)
-			}
-		}
-	}
-	return strings.Join(hosts, " ")
 }
 
 // gatesOf lists the gates in routes, however deep.
 func gatesOf(server *caddyhttp.Server, routes caddyhttp.RouteList) (gates []*guard) {
-	for _, route := range routes {
-		for _, handler := range route.Handlers {
-			switch h := handler.(type) {
-			case *Handler:
-				gates = append(gates, h.guard)
-			case *caddyhttp.Subroute:
-				gates = append(gates, gatesOf(server, h.Routes)...)
-			case *caddyhttp.Invoke:
-				if named := server.NamedRoutes[h.Name]; named != nil {
-					gates = append(gates, gatesOf(server, caddyhttp.RouteList{*named})...)
-				}
-			}
-		}
+	for _, gate := range placedGates(server, routes, nil, nil) {
+		gates = append(gates, gate.guard)
 	}
 	return gates
 }

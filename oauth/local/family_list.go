@@ -20,6 +20,9 @@ type Stored struct {
 	Began, Used, Ends time.Time
 }
 
+// Life is how long a refresh token is good that is not used.
+func (fs *Families) Life() time.Duration { return fs.life }
+
 // List returns the families that are good, the latest sign-in first. It reads those
 // of all integrations. The error is a [store.ErrUnavailable].
 func (fs *Families) List(ctx context.Context) ([]Stored, error) {
