@@ -142,6 +142,7 @@ func (g *guard) comeBack(w http.ResponseWriter, r *request, in *integration, tar
 		w.Header().Set("Refresh", "0; url="+target)
 		return g.look.Write(w, r.Request, http.StatusOK, signedIn(target))
 	}
+	w.Header().Set("Referrer-Policy", "no-referrer") // threat 68
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusSeeOther)
 	return nil

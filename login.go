@@ -72,6 +72,7 @@ func (g *guard) startLogin(w http.ResponseWriter, r *request, in *integration, t
 	if err != nil {
 		return g.failLogin(w, r, in, target, err)
 	}
+	w.Header().Set("Referrer-Policy", "no-referrer") // threat 68
 	w.Header().Set("Location", where)
 	w.WriteHeader(http.StatusFound)
 	return nil

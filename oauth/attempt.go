@@ -29,7 +29,7 @@ const (
 // none of them is used twice (threats 57 and 58).
 type Attempt struct {
 	// ReturnTo is where the browser goes afterwards: a local path, or a URL on a
-	// host that shares the session.
+	// host that shares the session. A logout may have none.
 	ReturnTo string
 
 	integration string

@@ -26,7 +26,7 @@ const (
 // Begin starts a login or a logout at the provider. The browser keeps it in a
 // cookie of its own for ten minutes, so that several tabs do not disturb each
 // other; of more than five the oldest is dropped. A return target that is not safe
-// or is longer than 2 KiB becomes "/". Where the provider's answer is a form that
+// or is longer than 2 KiB becomes "/"; a logout may have none. Where the provider's answer is a form that
 // another site posts, crossSite lets the browser send the cookie with it. A login
 // is for the host where it begins, a logout for all that share the session. The
 // error is a store.ErrUnavailable.
@@ -37,7 +37,7 @@ func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Req
 	}
 	now := s.now()
 	a := newAttempt(s.config.Integration, kind, now)
-	a.ReturnTo = s.safeTarget(returnTo)
+	a.ReturnTo = s.safeTarget(kind, returnTo)
 	if len(a.ReturnTo) > maxInline {
 		s.storeTarget(ctx, seals, a, now)
 	}
@@ -55,7 +55,7 @@ func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Req
 // belongs. It can do so once: the cookie is deleted, and a copy of it does not
 // count in this process. The error is [ErrStateInvalid], or a
 // store.ErrUnavailable, after which the browser may try again. A return target
-// that is lost becomes "/".
+// that is lost becomes "/", or none after a logout.
 func (s *Sessions) Finish(ctx context.Context, w http.ResponseWriter, r *http.Request, kind AttemptKind, state string) (*Attempt, error) {
 	if name, ok := StateIntegration(state); !ok || name != s.config.Integration {
 		return nil, ErrStateInvalid
@@ -75,7 +75,7 @@ func (s *Sessions) Finish(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if a.stored {
 		s.loadTarget(ctx, seals, a)
 	}
-	a.ReturnTo = s.safeTarget(a.ReturnTo) // what is safe may have changed since (threat 56)
+	a.ReturnTo = s.safeTarget(kind, a.ReturnTo) // what is safe may have changed since (threat 56)
 	return a, nil
 }
 

@@ -323,6 +323,7 @@ func TestAttemptReturnHosts(t *testing.T) {
 		{`https://evil.example\.example.com/`, shared, false},
 		{"https://a.example.com//evil.example", shared, false},
 		{"//a.example.com/", shared, false},
+		{"", shared, true}, // a page says that it is done
 	} {
 		want := "/"
 		if tc.good {

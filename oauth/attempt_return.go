@@ -21,8 +21,12 @@ const (
 
 // safeTarget returns a return target, or "/" for one that is too long or leads
 // elsewhere than to this host and to those that share the session (threats 56 and
-// 63). Which of them there are the caller knows.
-func (s *Sessions) safeTarget(target string) string {
+// 63). Which of them there are the caller knows. A logout without a target has
+// none: at "/" somebody could be logged in again at once.
+func (s *Sessions) safeTarget(kind AttemptKind, target string) string {
+	if kind == Logout && target == "" {
+		return ""
+	}
 	if _, err := ReturnPath(target); err == nil {
 		return target
 	}
