@@ -56,7 +56,7 @@ func (p *parser) value(depth int, names [][]byte) bool {
 }
 
 // object checks the object at pos; each member is reported to found, if given.
-func (p *parser) object(depth int, names [][]byte, found func(name []byte, start, end int)) bool {
+func (p *parser) object(depth int, names [][]byte, found func(member)) bool {
 	p.pos++ // the brace
 	base := len(names)
 	p.space()
@@ -65,6 +65,7 @@ func (p *parser) object(depth int, names [][]byte, found func(name []byte, start
 	}
 	for {
 		p.space()
+		nameAt := p.pos
 		name, ok := p.text()
 		if !ok {
 			return false
@@ -73,6 +74,7 @@ func (p *parser) object(depth int, names [][]byte, found func(name []byte, start
 			return false
 		}
 		names = append(names, name)
+		nameEnd := p.pos
 		p.space()
 		if !p.byte(':') {
 			return false
@@ -83,7 +85,7 @@ func (p *parser) object(depth int, names [][]byte, found func(name []byte, start
 			return false
 		}
 		if found != nil {
-			found(name, start, p.pos)
+			found(member{uint32(nameAt), uint32(nameEnd), uint32(start), uint32(p.pos)})
 		}
 		p.space()
 		if p.byte('}') {

@@ -67,6 +67,9 @@ func MustPath(text string) Path {
 // String returns the name as it was written.
 func (p Path) String() string { return p.text }
 
+// MarshalText implements [encoding.TextMarshaler]: the name as it was written.
+func (p Path) MarshalText() ([]byte, error) { return []byte(p.text), nil }
+
 // top returns the top-level claim that the path leads into.
 func (p Path) top() string { return p.parts[0] }
 

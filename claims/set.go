@@ -3,6 +3,7 @@ package claims
 import (
 	"bytes"
 	"iter"
+	"slices"
 	"strconv"
 	"unsafe"
 )
@@ -13,11 +14,14 @@ import (
 type Set struct {
 	data    []byte
 	members []member
+	escaped bool // some name has escapes in it
 }
 
+// member says where in the data a name, with its quotes, and its value stand. It
+// is small, because sets are kept for as long as their tokens live.
 type member struct {
-	name       []byte
-	start, end int
+	name, nameEnd uint32
+	value, end    uint32
 }
 
 // Parse makes a Set of data, which it keeps. It returns [ErrSyntax] for anything
@@ -31,8 +35,9 @@ func Parse(data []byte) (*Set, error) {
 		return nil, ErrSyntax
 	}
 	var room [32][]byte // for the names of most tokens
-	ok := p.object(1, room[:0], func(name []byte, start, end int) {
-		s.members = append(s.members, member{name, start, end})
+	ok := p.object(1, room[:0], func(m member) {
+		s.members = append(s.members, m)
+		s.escaped = s.escaped || bytes.IndexByte(data[m.name:m.nameEnd], '\\') >= 0
 	})
 	p.space()
 	if !ok || p.pos != len(data) {
@@ -50,9 +55,11 @@ func (s *Set) Get(name string) Value {
 		return Value{}
 	}
 	for i := range s.members {
-		if m := &s.members[i]; string(m.name) == name {
-			return Value{s.data[m.start:m.end]}
+		m := &s.members[i]
+		if s.escaped && !(Value{s.data[m.name:m.nameEnd]}).Equal(name) || !s.escaped && string(s.data[m.name+1:m.nameEnd-1]) != name {
+			continue
 		}
+		return Value{s.data[m.value:m.end]}
 	}
 	return Value{}
 }
@@ -61,11 +68,22 @@ func (s *Set) Get(name string) Value {
 func (s *Set) All() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		for _, m := range s.members {
-			if !yield(string(m.name), Value{s.data[m.start:m.end]}) {
+			name := Value{s.data[m.name:m.nameEnd]}
+			if !yield(name.String(), Value{s.data[m.value:m.end]}) {
 				return
 			}
 		}
 	}
+}
+
+// Clone returns a copy that shares nothing with s and holds no more than it needs.
+func (s *Set) Clone() *Set {
+	return &Set{data: bytes.Clone(s.data), members: slices.Clone(s.members), escaped: s.escaped}
+}
+
+// size returns about how many bytes of memory s takes.
+func (s *Set) size() int {
+	return int(unsafe.Sizeof(*s)) + cap(s.data) + cap(s.members)*int(unsafe.Sizeof(member{}))
 }
 
 // Has reports whether a claim is there, null or not.
@@ -73,6 +91,11 @@ func (s *Set) Has(name string) bool { return s.Get(name).Exists() }
 
 // view returns the bytes of s without a copy. They must not be changed.
 func view(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// text returns b as a string without a copy. b must never be changed any more:
+// the bytes of a [Set] never are, nor the copies that are made where something
+// in them has to be unescaped or folded.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // Value is one JSON value inside a [Set]. The zero Value is an absent one.
 type Value struct{ json []byte }
