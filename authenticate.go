@@ -95,22 +95,36 @@ func (c *checker) guardCookie(r *http.Request, d claims.Decision) claims.Decisio
 // A token goes to those whose issuer it names; only if there is none, to those
 // that do not look at the issuer. Keys of one never vouch for another.
 func (p *place) check(ctx context.Context, raw string) claims.Decision {
-	if p.apiKeys() || strings.Count(raw, ".") != 2 {
+	compact := strings.Count(raw, ".") == 2
+	if p.apiKeys() || !compact {
 		if d := p.checkAPIKey(raw); d.Identity != nil || d.Reason != "" {
 			return d
 		}
+	}
+	var key *jwt.CacheKey
+	if len(p.memory.caches) > 0 && compact && len(raw) <= jwt.MaxTokenSize {
+		k := jwt.NewCacheKey(raw)
+		if d, ok := p.remembered(ctx, k); ok {
+			return d
+		}
+		key = &k
 	}
 	token, err := jwt.Parse(raw)
 	if err != nil {
 		return refused(err)
 	}
+	return p.verify(ctx, token, key)
+}
+
+// verify has a token verified by those that it may belong to, in their order.
+func (p *place) verify(ctx context.Context, token *jwt.Token, key *jwt.CacheKey) claims.Decision {
 	candidates := p.integrations
 	if len(candidates) > 1 || candidates[0].verifier == nil {
-		candidates = takers(candidates, token)
+		candidates = takers(candidates, token.Claims)
 	}
 	first := claims.Decision{Verdict: claims.Refused, Reason: claims.UnknownIssuer}
 	for i, in := range candidates {
-		d := in.verify(ctx, token)
+		d := in.verify(ctx, token, key)
 		if d.Reason == "" {
 			return d
 		}
@@ -121,10 +135,10 @@ func (p *place) check(ctx context.Context, raw string) claims.Decision {
 	return first
 }
 
-func takers(all []*integration, token *jwt.Token) (some []*integration) {
+func takers(all []*integration, set *claims.Set) (some []*integration) {
 	for _, issuers := range []bool{true, false} {
 		for _, in := range all {
-			if in.verifier != nil && in.verifier.HasIssuer() == issuers && in.verifier.Takes(token) {
+			if in.verifier != nil && in.verifier.HasIssuer() == issuers && in.verifier.Takes(set) {
 				some = append(some, in)
 			}
 		}
@@ -135,15 +149,22 @@ func takers(all []*integration, token *jwt.Token) (some []*integration) {
 	return nil
 }
 
-func (in *integration) verify(ctx context.Context, token *jwt.Token) claims.Decision {
+// verify verifies a token, and keeps what came of it if there is a key for that.
+func (in *integration) verify(ctx context.Context, token *jwt.Token, key *jwt.CacheKey) claims.Decision {
 	d := claims.Decision{Integration: in.name}
 	if err := in.verifier.Verify(ctx, token); err != nil {
 		d = refused(err)
 		d.Integration = in.name
 		return d
 	}
-	if d.Identity = in.mapping.Identify(token.Claims); d.Identity == nil {
+	set, keep := token.Claims, key != nil && in.kept != nil
+	if keep {
+		set = set.Clone() // without the rest of the token
+	}
+	if d.Identity = in.mapping.Identify(set); d.Identity == nil {
 		d.Verdict, d.Reason = claims.Refused, claims.NoIdentity
+	} else if keep {
+		in.kept.Keep(*key, token, d.Identity)
 	}
 	return d
 }

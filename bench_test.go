@@ -16,17 +16,24 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
+// testKeysFile writes a key set with a key.
+func testKeysFile(tb testing.TB, key testKey) string {
+	tb.Helper()
+	keys, err := json.Marshal(object{"keys": []any{key.jwk(nil)}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	file := filepath.Join(tb.TempDir(), "keys.json")
+	if err := os.WriteFile(file, keys, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return file
+}
+
 // benchGate is a gate as it stands in a site with a rule and two identity headers.
 func benchGate(b *testing.B, key testKey) *Handler {
 	b.Helper()
-	keys, err := json.Marshal(object{"keys": []any{key.jwk(nil)}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	file := filepath.Join(b.TempDir(), "keys.json")
-	if err := os.WriteFile(file, keys, 0o600); err != nil {
-		b.Fatal(err)
-	}
+	file := testKeysFile(b, key)
 	config := caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}, AppsRaw: caddy.ModuleMap{}}
 	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
 	config.AppsRaw["admit"], _ = json.Marshal(App{Integrations: map[string]*Integration{
@@ -80,7 +87,7 @@ func BenchmarkHandler(b *testing.B) {
 }
 
 // benchToken signs claims.
-func benchToken(b *testing.B, key testKey, claims object) string {
+func benchToken(b testing.TB, key testKey, claims object) string {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		b.Fatal(err)

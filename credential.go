@@ -21,6 +21,7 @@ const maxSameCookies = 4
 type place struct {
 	Place
 	integrations []*integration // those that look here
+	memory       memory         // of tokens that they have verified
 }
 
 // kind names the place in log lines.
@@ -132,6 +133,9 @@ func joinPlaces(integrations []*integration) (joined []place) {
 			}
 			joined[i].integrations = append(joined[i].integrations, in)
 		}
+	}
+	for i := range joined {
+		joined[i].memory = remember(joined[i].integrations)
 	}
 	return joined
 }

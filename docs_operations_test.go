@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/caddy-admit/admit/claims"
 )
 
@@ -285,17 +287,24 @@ func TestOperationsTables(t *testing.T) {
 	}
 	for _, row := range doc.rows("Metrics") {
 		name := strings.Trim(row[0], "`")
-		if known := strings.Contains(decisionsName+fetchesDesc.String()+keysAgeDesc.String(), `"`+name+`"`); !known {
+		if known := strings.Contains(metricNames(), `"`+name+`"`); !known {
 			t.Errorf("%s: no such metric", name)
 		}
 	}
 }
 
-const decisionsName = `"admit_decisions_total" "admit_logins_total" "admit_refreshes_total"`
+// metricNames returns a text with the names of all metrics, each in quotes.
+func metricNames() string {
+	names := `"admit_decisions_total" "admit_logins_total" "admit_refreshes_total"`
+	for _, desc := range []*prometheus.Desc{fetchesDesc, keysAgeDesc, cacheHitsDesc, cacheMissesDesc, cacheEvictionsDesc} {
+		names += desc.String()
+	}
+	return names
+}
 
 // The rules of the page name metrics and reasons that there are.
 func TestOperationsQueries(t *testing.T) {
-	known, err := json.Marshal(decisionsName + fetchesDesc.String() + keysAgeDesc.String())
+	known, err := json.Marshal(metricNames())
 	if err != nil {
 		t.Fatal(err)
 	}

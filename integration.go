@@ -25,23 +25,25 @@ const defaultLeeway = time.Minute
 
 // integration is an [Integration] that is ready for requests.
 type integration struct {
-	name     string
-	places   []place
-	verifier *jwt.Verifier       // nil if it takes no tokens
-	local    *realm              // users, keys and tokens of one's own, if there are any
-	logsIn   bool                // users can log in
-	sessions *oauth.Sessions     // of those who have, nil if nobody can
-	party    *oauth.RelyingParty // where they log in, nil if not at a provider
-	callback callback            // where they come back to
-	renews   bool                // the provider is asked anew about sessions
-	public   bool                // anybody on the internet can log in
-	noEmail  bool                // none of its identities has an e-mail address
-	mapping  *claims.Mapping
-	rules    claims.Rules
-	vendor   string
-	server   string       // the issuer that clients find by discovery, if it is one
-	poolKey  string       // of keys that outlive a reload, "" when they were given back
-	fetched  *fetchedKeys // those keys, nil for keys given by hand
+	name      string
+	places    []place
+	verifier  *jwt.Verifier       // nil if it takes no tokens
+	local     *realm              // users, keys and tokens of one's own, if there are any
+	logsIn    bool                // users can log in
+	sessions  *oauth.Sessions     // of those who have, nil if nobody can
+	party     *oauth.RelyingParty // where they log in, nil if not at a provider
+	callback  callback            // where they come back to
+	renews    bool                // the provider is asked anew about sessions
+	public    bool                // anybody on the internet can log in
+	noEmail   bool                // none of its identities has an e-mail address
+	mapping   *claims.Mapping
+	rules     claims.Rules
+	vendor    string
+	server    string       // the issuer that clients find by discovery, if it is one
+	poolKey   string       // of keys that outlive a reload, "" when they were given back
+	fetched   *fetchedKeys // those keys, nil for keys given by hand
+	kept      *jwt.Space   // tokens that were verified, nil if none are kept
+	tokensKey string       // where they lie in the pool, "" when they were given back
 }
 
 // draft is an integration whose configuration was read. It holds nothing yet that
@@ -55,6 +57,7 @@ type draft struct {
 	own     ownDraft
 	login   *loginDraft // nil if nobody logs in at a provider
 	session oauth.SessionConfig
+	cache   *Cache // nil: the one that integrations share
 }
 
 // provision makes an integration of its configuration. It makes no network call
@@ -80,6 +83,7 @@ func (c *Integration) read(e *expander, name string) *draft {
 	d.rules.Require = scopeless(e, "require", c.Require, false)
 	d.rules.Deny = scopeless(e, "deny", c.Deny, true)
 	c.Cache.check(e)
+	d.cache = c.Cache
 	if c.local() {
 		c.readLocal(e, d)
 	} else {
@@ -123,10 +127,14 @@ func (d *draft) open(kept store.Store, log *zap.Logger) error {
 		}
 		d.sessions = sessions
 	}
+	open := d.openIssuer
 	if d.local != nil {
-		return d.openLocal(kept, log)
+		open = func() error { return d.openLocal(kept, log) }
 	}
-	return d.openIssuer()
+	if err := open(); err != nil {
+		return err
+	}
+	return d.keepTokens()
 }
 
 func (d *draft) openIssuer() error {
@@ -168,6 +176,7 @@ func (in *integration) release() {
 	if in.local != nil {
 		in.local.release()
 	}
+	in.forgetTokens()
 	if in.poolKey == "" {
 		return
 	}

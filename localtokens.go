@@ -66,9 +66,10 @@ func (d *draft) openTokens(kept store.Store) (err error) {
 		Tokens:   &local.Tokens{Issuer: t.issuer, Audience: t.audience, Access: t.access, Keys: d.local.signing, Now: now},
 		Families: local.NewFamilies(kept, d.name, t.refresh, d.sessions.Ended, now),
 	}
-	d.verifier, err = jwt.NewVerifier(jwt.Policy{
+	d.policy = jwt.Policy{
 		Issuers: []string{t.issuer}, Audience: t.audience, AudienceClaims: []claims.Path{claims.MustPath("aud")},
 		Algorithms: []string{t.algorithm}, Types: []string{local.AccessTokenType}, Leeway: defaultLeeway,
-	}, d.local.signing, now)
+	}
+	d.verifier, err = jwt.NewVerifier(d.policy, d.local.signing, now)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/jwt"
 )
 
 // decisions counts what gates decided. It outlives a reload, as a counter should.
@@ -41,6 +42,31 @@ var (
 	keysAgeDesc = prometheus.NewDesc("admit_keys_age_seconds", "Time since the keys were last fetched with success.", []string{"integration"}, nil)
 )
 
+// cacheMetrics describes the caches of verified tokens of this process.
+var (
+	cacheHitsDesc      = prometheus.NewDesc("admit_token_cache_hits_total", "Tokens that were verified before.", nil, nil)
+	cacheMissesDesc    = prometheus.NewDesc("admit_token_cache_misses_total", "Tokens that had to be verified.", nil, nil)
+	cacheEvictionsDesc = prometheus.NewDesc("admit_token_cache_evictions_total", "Verified tokens that made room for others.", nil, nil)
+)
+
+// cacheCollector tells of them.
+type cacheCollector struct{}
+
+// Describe implements [prometheus.Collector].
+func (cacheCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- cacheHitsDesc
+	ch <- cacheMissesDesc
+	ch <- cacheEvictionsDesc
+}
+
+// Collect implements [prometheus.Collector].
+func (cacheCollector) Collect(ch chan<- prometheus.Metric) {
+	hit, missed, evicted := jwt.CacheCounts()
+	ch <- prometheus.MustNewConstMetric(cacheHitsDesc, prometheus.CounterValue, float64(hit))
+	ch <- prometheus.MustNewConstMetric(cacheMissesDesc, prometheus.CounterValue, float64(missed))
+	ch <- prometheus.MustNewConstMetric(cacheEvictionsDesc, prometheus.CounterValue, float64(evicted))
+}
+
 // fetches counts the fetches of one key set.
 type fetches struct{ succeeded, failed atomic.Uint64 }
 
@@ -58,7 +84,7 @@ func registerMetrics(ctx caddy.Context, keys *keyCollector) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{decisions, logins, refreshes, keys} {
+	for _, c := range []prometheus.Collector{decisions, logins, refreshes, keys, cacheCollector{}} {
 		var known prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &known) {
 			return err

@@ -62,10 +62,6 @@ func BenchmarkCheck(b *testing.B) {
 	for _, alg := range benchAlgorithms {
 		b.Run(alg, func(b *testing.B) { benchCheck(b, benchVerifier(b, alg), benchToken(alg), "") })
 	}
-	raw := benchToken("RS256")
-	b.Run("RS256-bad-signature", func(b *testing.B) {
-		benchCheck(b, benchVerifier(b, "RS256"), raw[:len(raw)-8]+"AAAAAAAA", claims.BadSignature)
-	})
 	b.Run("RS256-expired", func(b *testing.B) {
 		benchCheck(b, benchVerifier(b, "RS256"), benchToken("RS256", "exp", "1699990000"), claims.Expired)
 	})
@@ -74,13 +70,7 @@ func BenchmarkCheck(b *testing.B) {
 // wholeCheck is everything from the token to the decision.
 func wholeCheck(tb testing.TB, alg string) func() {
 	v, raw := benchVerifier(tb, alg), benchToken(alg)
-	rule := func(deny bool, claim string, patterns ...string) claims.ScopedRule {
-		return claims.ScopedRule{Rule: must(claims.NewRule(claim, patterns, deny))}
-	}
-	rules := claims.Rules{
-		Deny:    []claims.ScopedRule{rule(true, "user", "mallory")},
-		Require: []claims.ScopedRule{rule(false, "groups", "admins"), rule(false, "email", "*@corp.example")},
-	}
+	rules := benchRules()
 	m := claims.Mapping{User: []claims.Path{claims.MustPath("sub")}, Groups: []claims.Path{claims.MustPath("groups")}}
 	ctx := tb.Context()
 	return func() {

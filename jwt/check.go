@@ -54,8 +54,14 @@ func (r *rules) typeAccepted(typ claims.Value) bool {
 // payload checks the claims that say whose token it is, whom it is for and when.
 // The cheapest come first, and all of them come before the signature: nothing
 // here costs more than reading the bytes.
-func (r *rules) payload(s *claims.Set, now time.Time) claims.Reason {
-	if reason := r.times(s, now); reason != "" {
+func (r *rules) payload(t *Token, now time.Time) claims.Reason {
+	s := t.Claims
+	var ok bool
+	if t.times, ok = readTimes(s); !ok {
+		return claims.MalformedToken
+	}
+	t.checked = seconds(now)
+	if reason := r.timely(t.times, t.checked); reason != "" {
 		return reason
 	}
 	if len(r.Issuers) > 0 && !r.issuerAccepted(s) {
@@ -78,30 +84,40 @@ func (r *rules) payload(s *claims.Set, now time.Time) claims.Reason {
 	return ""
 }
 
-// times compares as float64, in which no token can make a sum wrap around.
-func (r *rules) times(s *claims.Set, now time.Time) claims.Reason {
-	var at struct{ exp, nbf, iat claims.Value }
-	at.exp, at.nbf, at.iat = s.Get("exp"), s.Get("nbf"), s.Get("iat")
-	exp, okExp := at.exp.Number()
-	nbf, okNbf := at.nbf.Number()
-	iat, okIat := at.iat.Number()
-	if at.exp.Exists() && !okExp || at.nbf.Exists() && !okNbf || at.iat.Exists() && !okIat {
-		return claims.MalformedToken
-	}
-	seconds := float64(now.UnixNano()) / 1e9
+// times are the claims that say when a token is good, in seconds since 1970.
+type times struct {
+	exp, nbf, iat          float64
+	hasExp, hasNbf, hasIat bool
+}
+
+// readTimes reads them. ok is false if one of them is no number.
+func readTimes(s *claims.Set) (t times, ok bool) {
+	exp, nbf, iat := s.Get("exp"), s.Get("nbf"), s.Get("iat")
+	t.exp, t.hasExp = exp.Number()
+	t.nbf, t.hasNbf = nbf.Number()
+	t.iat, t.hasIat = iat.Number()
+	return t, t.hasExp == exp.Exists() && t.hasNbf == nbf.Exists() && t.hasIat == iat.Exists()
+}
+
+// seconds returns a time as claims hold it.
+func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
+
+// timely says what is wrong with the times at a moment. It compares as float64, in
+// which no token can make a sum wrap around.
+func (r *rules) timely(t times, now float64) claims.Reason {
 	leeway := r.Leeway.Seconds()
 	switch {
-	case !okExp && !r.ExpiryOptional:
+	case !t.hasExp && !r.ExpiryOptional:
 		return claims.MissingExpiry
-	case okExp && seconds >= exp+leeway:
+	case t.hasExp && now >= t.exp+leeway:
 		return claims.Expired
-	case okNbf && seconds < nbf-leeway:
+	case t.hasNbf && now < t.nbf-leeway:
 		return claims.NotYetValid
 	case r.MaxAge == 0:
 		return ""
-	case !okIat || seconds >= iat+r.MaxAge.Seconds()+leeway:
+	case !t.hasIat || now >= t.iat+r.MaxAge.Seconds()+leeway:
 		return claims.TooOld
-	case seconds < iat-leeway:
+	case now < t.iat-leeway:
 		// A token from the future would outlive the limit.
 		return claims.NotYetValid
 	}

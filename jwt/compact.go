@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strings"
+	"unsafe"
 
 	"github.com/caddy-admit/admit/claims"
 )
@@ -18,9 +19,14 @@ type Token struct {
 	Claims *claims.Set
 
 	header    *claims.Set
-	input     []byte // header and payload as received, with the dot between
+	input     []byte // header and payload as received, with the dot between; not to be changed
 	signature []byte
 	padded    bool
+
+	// What the verifier that accepted the token saw, for [Space.Keep].
+	times   times
+	checked float64 // when, in seconds since 1970
+	keys    *KeySet // nil: none has
 }
 
 // Parse reads a token in the compact serialization (RFC 7515 section 7.1): three
@@ -57,16 +63,14 @@ func (t *Token) split(raw string) (payload []byte, reason claims.Reason) {
 		}
 		return nil, claims.MalformedToken
 	}
-	// One block for a copy of the text and what it decodes to.
-	block := make([]byte, len(raw), 2*len(raw))
-	copy(block, raw)
-	t.input = block[:last]
+	encoded := view(raw)
+	t.input = encoded[:last]
 	var header []byte
 	var ok [3]bool
-	rest := block[len(raw):]
-	header, rest, ok[0] = t.decode(rest, block[:first])
-	payload, rest, ok[1] = t.decode(rest, block[first+1:last])
-	t.signature, _, ok[2] = t.decode(rest, block[last+1:])
+	rest := make([]byte, 0, strict.DecodedLen(len(raw))) // one block for all parts
+	header, rest, ok[0] = t.decode(rest, encoded[:first])
+	payload, rest, ok[1] = t.decode(rest, encoded[first+1:last])
+	t.signature, _, ok[2] = t.decode(rest, encoded[last+1:])
 	if ok != [3]bool{true, true, true} {
 		return nil, claims.MalformedToken
 	}
@@ -76,6 +80,9 @@ func (t *Token) split(raw string) (payload []byte, reason claims.Reason) {
 	}
 	return payload, ""
 }
+
+// view returns the bytes of s without a copy. They must not be changed.
+func view(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // strict refuses spare bits in the last character. It still skips line breaks,
 // which decode looks for itself.

@@ -36,11 +36,25 @@ type verifier interface {
 	fits(*algorithm) bool
 	// verify checks a signature over input. It is called only with what fits.
 	verify(a *algorithm, input, signature []byte) bool
+	// material returns what makes the key different from others of its type.
+	material() []byte
 }
 
 // usable reports whether the key may check signatures of the algorithm.
 func (k *key) usable(a *algorithm) bool {
 	return (k.alg == nil || k.alg == a) && k.fits(a)
+}
+
+// fingerprint returns a hash of the key and of what it may be used for.
+func (k *key) fingerprint() string {
+	alg := ""
+	if k.alg != nil {
+		alg = k.alg.name
+	}
+	h := sha256.New()
+	// Each part is quoted: no two lists of parts give one text.
+	fmt.Fprintf(h, "%T %q %q %q %q", k.verifier, k.id, alg, k.issuer, k.material())
+	return string(h.Sum(nil))
 }
 
 // newVerifier makes a verifier of a public key. It returns an error that says
@@ -77,6 +91,8 @@ type rsaKey struct{ public *rsa.PublicKey }
 
 func (k rsaKey) fits(a *algorithm) bool { return a.family == familyRS || a.family == familyPS }
 
+func (k rsaKey) material() []byte { return fmt.Appendf(nil, "%x %d", k.public.N, k.public.E) }
+
 func (k rsaKey) verify(a *algorithm, input, signature []byte) bool {
 	var buf [64]byte
 	digest := digestOf(a.hash, input, buf[:0])
@@ -103,6 +119,14 @@ func (k ecKey) fits(a *algorithm) bool {
 		return a.hash == crypto.SHA384
 	}
 	return a.hash == crypto.SHA512
+}
+
+func (k ecKey) material() []byte {
+	point, err := k.public.Bytes()
+	if err != nil {
+		return nil // no such key is ever made, see newVerifier
+	}
+	return point // its length tells the curve
 }
 
 func (k ecKey) verify(a *algorithm, input, signature []byte) bool {
@@ -159,6 +183,8 @@ type edKey struct{ public ed25519.PublicKey }
 
 func (k edKey) fits(a *algorithm) bool { return a.family == familyEdDSA }
 
+func (k edKey) material() []byte { return k.public }
+
 func (k edKey) verify(_ *algorithm, input, signature []byte) bool {
 	return len(signature) == ed25519.SignatureSize && ed25519.Verify(k.public, input, signature)
 }
@@ -167,6 +193,7 @@ func (k edKey) verify(_ *algorithm, input, signature []byte) bool {
 // much as checking a token with it.
 type macKey struct {
 	pools map[crypto.Hash]*sync.Pool // of *mac
+	hash  [sha256.Size]byte          // of the secret
 }
 
 type mac struct {
@@ -180,8 +207,10 @@ func newMACKey(secret []byte) macKey {
 		h := algorithms[name].hash
 		pools[h] = &sync.Pool{New: func() any { return &mac{Hash: hmac.New(h.New, secret)} }}
 	}
-	return macKey{pools}
+	return macKey{pools, sha256.Sum256(secret)}
 }
+
+func (k macKey) material() []byte { return k.hash[:] }
 
 func (k macKey) fits(a *algorithm) bool { return a.family == familyHS }
 

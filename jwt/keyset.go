@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
@@ -18,17 +20,32 @@ const maxTried = 8
 
 // KeySet is a set of keys that are ready to verify. It is never changed.
 type KeySet struct {
-	keys []*key
-	byID map[string][]*key
+	keys  []*key
+	byID  map[string][]*key
+	print [sha256.Size]byte // of all keys, see Fingerprint
 }
 
 func newKeySet(keys []*key) *KeySet {
 	s := &KeySet{keys: keys, byID: make(map[string][]*key)}
-	for _, k := range keys {
+	prints := make([]string, len(keys))
+	for i, k := range keys {
 		s.byID[k.id] = append(s.byID[k.id], k)
+		prints[i] = k.fingerprint()
 	}
+	if len(keys) <= maxTried {
+		slices.Sort(prints) // no key is left untried, so their order does not matter
+	}
+	s.print = sha256.Sum256([]byte(strings.Join(prints, "")))
 	return s
 }
+
+// Fingerprint returns a hash of the keys and of what each may be used for. Two sets
+// that have the same one accept the same signatures. It is for comparing within
+// the process: that of a set with a shared secret would let somebody try secrets.
+func (s *KeySet) Fingerprint() [sha256.Size]byte { return s.print }
+
+// same reports whether two sets accept the same signatures.
+func (s *KeySet) same(t *KeySet) bool { return s == t || s.print == t.print }
 
 // Len returns the number of keys.
 func (s *KeySet) Len() int { return len(s.keys) }

@@ -21,6 +21,9 @@ const (
 // tenantTemplate stands in an issuer for the token's own "tid".
 const tenantTemplate = "{tenantid}"
 
+// maxLeeway is the largest clock skew that can be allowed.
+const maxLeeway = 5 * time.Minute
+
 // Policy says what a token must be.
 type Policy struct {
 	// Issuers lists the accepted "iss" values, compared exactly; none: "iss" is
@@ -81,7 +84,7 @@ func (p *Policy) Check() error {
 			errs = append(errs, fmt.Errorf("tenants: %q is not a GUID: expected one in lower case", t))
 		}
 	}
-	if p.Leeway < 0 || p.Leeway > 5*time.Minute {
+	if p.Leeway < 0 || p.Leeway > maxLeeway {
 		errs = append(errs, fmt.Errorf("leeway %v: expected 0s to 5m", p.Leeway))
 	}
 	if p.MaxAge < 0 {

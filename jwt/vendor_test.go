@@ -74,7 +74,7 @@ func TestEntra(t *testing.T) {
 				t.Errorf("%s, issuers %.60q: got %q, want %q", tc.name, policy.Issuers, got, want)
 			}
 			token := must(Parse(raw))
-			if takes := v.Takes(token); takes != (want != "unknown_issuer") {
+			if takes := v.Takes(token.Claims); takes != (want != "unknown_issuer") {
 				t.Errorf("%s, issuers %.60q: Takes is %v", tc.name, policy.Issuers, takes)
 			}
 		}

@@ -3,6 +3,7 @@ package jwt
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddy-admit/admit/claims"
@@ -35,10 +36,10 @@ func NewVerifier(p Policy, keys KeySource, now func() time.Time) (*Verifier, err
 	return &Verifier{rules: r, keys: keys, now: now}, nil
 }
 
-// Takes reports whether the verifier is the one for the token: its issuers name
-// the token's "iss", or it has no issuers and takes any.
-func (v *Verifier) Takes(t *Token) bool {
-	return len(v.rules.Issuers) == 0 || v.rules.issuerAccepted(t.Claims)
+// Takes reports whether the verifier is the one for a token with these claims: its
+// issuers name the token's "iss", or it has no issuers and takes any.
+func (v *Verifier) Takes(s *claims.Set) bool {
+	return len(v.rules.Issuers) == 0 || v.rules.issuerAccepted(s)
 }
 
 // HasAudience reports whether the token names an accepted audience, or any will do.
@@ -50,6 +51,14 @@ func (v *Verifier) HasAudience(t *Token) bool {
 // HasIssuer reports whether the verifier looks at "iss".
 func (v *Verifier) HasIssuer() bool { return len(v.rules.Issuers) > 0 }
 
+// Overlaps reports whether there may be a token that both verifiers take.
+func (v *Verifier) Overlaps(w *Verifier) bool {
+	if !v.HasIssuer() || !w.HasIssuer() || v.rules.templates || w.rules.templates {
+		return true
+	}
+	return slices.ContainsFunc(v.rules.Issuers, func(iss string) bool { return slices.Contains(w.rules.Issuers, iss) })
+}
+
 // Verify checks everything about a token: its header, its claims and its
 // signature. It returns nil only for a token that may be trusted, a
 // [RejectedError] for one that may not, and [ErrKeysUnavailable] if that cannot
@@ -59,7 +68,7 @@ func (v *Verifier) Verify(ctx context.Context, t *Token) error {
 	if reason != "" {
 		return reject(reason)
 	}
-	if reason := v.rules.payload(t.Claims, v.now()); reason != "" {
+	if reason := v.rules.payload(t, v.now()); reason != "" {
 		return reject(reason)
 	}
 	set, seen, err := v.keys.Keys(ctx)
@@ -73,13 +82,29 @@ func (v *Verifier) Verify(ctx context.Context, t *Token) error {
 			return fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
 		}
 		if now != seen {
-			result = v.try(newer, t, alg)
+			set, result = newer, v.try(newer, t, alg)
 		}
 	}
 	if result.reason != "" {
 		return reject(result.reason)
 	}
+	t.keys = set
 	return nil
+}
+
+// Recheck says of a token that this verifier has accepted before what
+// [Verifier.Verify] would say of it now. Only the time and the keys can make a
+// difference: the policy of an entry is always the same. sure is false if the keys
+// have changed and the signature must be checked anew.
+func (v *Verifier) Recheck(ctx context.Context, e *Entry) (sure bool, err error) {
+	if reason := v.rules.timely(e.times, seconds(v.now())); reason != "" {
+		return true, reject(reason)
+	}
+	set, _, err := v.keys.Keys(ctx)
+	if err != nil {
+		return true, fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
+	}
+	return set.same(e.keys), nil
 }
 
 // trial is what came of trying the keys of one set.

@@ -227,7 +227,7 @@ func TestTakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !v.Takes(token) || w.Takes(token) || !x.Takes(token) || !v.HasIssuer() || x.HasIssuer() {
+	if !v.Takes(token.Claims) || w.Takes(token.Claims) || !x.Takes(token.Claims) || !v.HasIssuer() || x.HasIssuer() {
 		t.Error("the token goes to the wrong verifier")
 	}
 	if err := v.Verify(t.Context(), token); err == nil {

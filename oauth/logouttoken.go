@@ -60,7 +60,7 @@ func (p *RelyingParty) MayTakeLogout(raw string) bool {
 		return false
 	}
 	t, err := jwt.Parse(raw)
-	return err == nil && p.config.IDTokens.Takes(t) && p.config.IDTokens.HasAudience(t)
+	return err == nil && p.config.IDTokens.Takes(t.Claims) && p.config.IDTokens.HasAudience(t)
 }
 
 // logout is a logout token that counts.
