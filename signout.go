@@ -93,7 +93,7 @@ func (g *guard) endAll(w http.ResponseWriter, r *request) (ended []opened, err e
 // endSession ends the session that the browser has with an integration, and returns
 // it; nil if there was none that counts.
 func (g *guard) endSession(w http.ResponseWriter, r *request, in *integration) (*oauth.Session, error) {
-	session, err := in.sessions.Open(r.Context(), r.sentRequest())
+	session, err := in.sessions.OpenToEnd(r.Context(), r.sentRequest())
 	if err != nil {
 		in.sessions.Clear(w, r.sentRequest())
 		if errors.Is(err, oauth.ErrNoSession) || sessionReason(err) != claims.StorageUnavailable {

@@ -67,6 +67,34 @@ func TestLogoutOthers(t *testing.T) {
 	}
 }
 
+// TestRefreshLogout: logging out does not ask the provider, and works also where a
+// session does not count since the provider is down: a copy of its cookie would come
+// back to life with it (threat 45).
+func TestRefreshLogout(t *testing.T) {
+	c, _, p, b, nodes := due(t, 1)
+	s, thief := nodes[0], b.copy()
+	c.advance(time.Hour)
+	p.set(func(*Session) error { return ErrTokenEndpoint })
+	if got := b.open(s); got != "expired" || p.calls() != 1 {
+		t.Fatalf("got %s", got)
+	}
+	c.advance(time.Minute)
+	session, err := s.OpenToEnd(context.Background(), b.request())
+	if err != nil || session.User != "ada" || p.calls() != 0 {
+		t.Fatalf("got %+v, %v", session, err)
+	}
+	if err := s.End(context.Background(), httptest.NewRecorder(), b.request(), session); err != nil {
+		t.Fatal(err)
+	}
+	p.set(nil)
+	if got := thief.open(s); got != "revoked" || p.calls() != 0 {
+		t.Errorf("the copy: got %s", got)
+	}
+	if _, err := s.OpenToEnd(context.Background(), b.request()); !errors.Is(err, ErrSessionRevoked) {
+		t.Errorf("again: got error %v", err)
+	}
+}
+
 // TestMarks: a mark on a user or on all ends what began before it, and nothing
 // else.
 func TestMarks(t *testing.T) {

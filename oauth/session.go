@@ -177,10 +177,22 @@ func reference(session *Session) *Session {
 // Open returns the session of a request, checked against the marks that are at
 // most 10 s old, and renewed from the provider if it is due. It waits for that for
 // 3 s; then, or while the provider is out of reach, the session counts as it is,
-// until an hour after it was due: after that it is [ErrSessionExpired]. The error is [ErrNoSession], [ErrSessionInvalid],
-// [ErrSessionExpired], [ErrSessionRevoked] or a [store.ErrUnavailable]. Of several
-// cookies of one name the latest login that counts wins, whatever the others are.
+// until an hour after it was due: after that it is [ErrSessionExpired]. The error
+// is [ErrNoSession], [ErrSessionInvalid], [ErrSessionExpired], [ErrSessionRevoked]
+// or a [store.ErrUnavailable]. Of several cookies of one name the latest login that
+// counts wins, whatever the others are.
 func (s *Sessions) Open(ctx context.Context, r *http.Request) (*Session, error) {
+	return s.open(ctx, r, s.current)
+}
+
+// OpenToEnd is Open for a logout: it does not ask the provider, which may be down
+// or slow, and takes no notice of how long ago it was to be asked. What it returns
+// is for [Sessions.End] and lets nobody in.
+func (s *Sessions) OpenToEnd(ctx context.Context, r *http.Request) (*Session, error) {
+	return s.open(ctx, r, func(_ context.Context, session *Session) (*Session, error) { return session, nil })
+}
+
+func (s *Sessions) open(ctx context.Context, r *http.Request, current func(context.Context, *Session) (*Session, error)) (*Session, error) {
 	if !s.cookies.present(r) {
 		return nil, ErrNoSession
 	}
@@ -190,7 +202,10 @@ func (s *Sessions) Open(ctx context.Context, r *http.Request) (*Session, error) 
 	}
 	verdict := ErrSessionInvalid
 	for _, session := range s.opened(seals, r) {
-		session, err := s.check(ctx, seals, session)
+		session, err := s.check(ctx, session)
+		if err == nil {
+			session, err = current(ctx, session)
+		}
 		if err == nil || errors.Is(err, store.ErrUnavailable) {
 			return session, err
 		}
@@ -217,7 +232,7 @@ func (s *Sessions) opened(seals *sessionSeals, r *http.Request) []*Session {
 }
 
 // check returns the session that a cookie stands for, if it counts.
-func (s *Sessions) check(ctx context.Context, seals *sessionSeals, session *Session) (*Session, error) {
+func (s *Sessions) check(ctx context.Context, session *Session) (*Session, error) {
 	if s.over(session) {
 		return nil, ErrSessionExpired
 	}
@@ -240,7 +255,7 @@ func (s *Sessions) check(ctx context.Context, seals *sessionSeals, session *Sess
 	if err := s.revoked(ctx, session); err != nil {
 		return nil, err
 	}
-	return s.current(ctx, session)
+	return session, nil
 }
 
 // Renew notes that an open session is in use, once a tenth of the idle time has
