@@ -62,18 +62,6 @@ func TestSessionPlace(t *testing.T) {
 	}
 }
 
-// TestSessionNoRoomForIDToken: where only cookies are allowed, a session goes
-// without an ID token rather than not at all.
-func TestSessionNoRoomForIDToken(t *testing.T) {
-	for size, want := range map[int]int{1000: 1000, 5000: 0} {
-		b, s := newBrowser(), node(t, newClock(), newDisk(), func(c *SessionConfig) { c.Store = "cookie" })
-		b.login(t, s, Session{User: "ada", Claims: large(500), Tokens: Tokens{ID: string(large(size))}})
-		if got, err := s.Open(context.Background(), b.request()); err != nil || len(got.IDToken) != want || got.User != "ada" {
-			t.Errorf("%d bytes: got %d, %v", size, len(got.IDToken), err)
-		}
-	}
-}
-
 // TestSessionRecord: neither keys nor values of the storage hold what opens a
 // session, or what is in it; a record put in place of another opens as neither
 // (threat 53).

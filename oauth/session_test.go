@@ -10,7 +10,6 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -209,25 +208,6 @@ func TestSessionRoundTrip(t *testing.T) {
 			!got.Began.Equal(want.Began) || !got.Seen.Equal(want.Began) || !got.Ends.Equal(want.Began.Add(24*time.Hour)) || got.stored != (store == "storage") {
 			t.Errorf("store %q: got %+v, %v", store, got, err)
 		}
-	}
-}
-
-// TestSessionGrant: a session holds what the provider said last, and keeps what was
-// not said anew.
-func TestSessionGrant(t *testing.T) {
-	first := &Grant{
-		Claims: json.RawMessage(`{"n":1}`), Subject: "1815", SID: "s1", Due: time.UnixMilli(5),
-		Tokens: Tokens{Access: "a1", Refresh: "r1", ID: "i1", Type: "bearer", Scope: "openid", Expires: time.UnixMilli(6)},
-	}
-	session := &Session{User: "ada"}
-	session.Take(first)
-	if got := session.Grant(); !reflect.DeepEqual(got, first) {
-		t.Errorf("got %+v", got)
-	}
-	session.Take(&Grant{Claims: json.RawMessage(`{"n":2}`), Tokens: Tokens{Access: "a2"}})
-	want := &Grant{Claims: json.RawMessage(`{"n":2}`), Subject: "1815", SID: "s1", Tokens: Tokens{Access: "a2", Refresh: "r1", ID: "i1"}}
-	if got := session.Grant(); !reflect.DeepEqual(got, want) || session.User != "ada" {
-		t.Errorf("then got %+v", got)
 	}
 }
 
