@@ -26,6 +26,9 @@ type webBrowser struct {
 	cookies []*http.Cookie // with Domain always set; host-only ones without its dot
 	at      *url.URL       // the page that is shown, nil for none
 	trail   []hop          // of the last navigation
+	// transport keeps connections, all to Caddy at one address.
+	transport *http.Transport
+	addr      string
 }
 
 // hop is one request of a navigation.
@@ -168,13 +171,7 @@ func (b *webBrowser) request(n navigated) (answered, *url.URL) {
 		b.t.Fatal(err)
 	}
 	b.mark(r, n)
-	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if !strings.HasPrefix(addr, "127.0.0.1:") {
-			addr = b.f.addr
-		}
-		return new(net.Dialer).DialContext(ctx, network, addr)
-	}}
-	resp, err := transport.RoundTrip(r)
+	resp, err := b.connected().RoundTrip(r)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -187,6 +184,23 @@ func (b *webBrowser) request(n navigated) (answered, *url.URL) {
 	b.keep(u, resp.Cookies())
 	b.trail = append(b.trail, hop{n.method, u, a.StatusCode, a})
 	return a, u
+}
+
+// connected returns what makes the connections: new ones after a reload.
+func (b *webBrowser) connected() *http.Transport {
+	if b.addr == b.f.addr {
+		return b.transport
+	}
+	b.addr = b.f.addr
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if !strings.HasPrefix(addr, "127.0.0.1:") {
+			addr = b.addr
+		}
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	b.transport = &http.Transport{DisableCompression: true, DialContext: dial}
+	b.t.Cleanup(b.transport.CloseIdleConnections)
+	return b.transport
 }
 
 // mark sets the headers that say what a request is for and where it comes from

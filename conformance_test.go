@@ -19,7 +19,7 @@ type conformance struct {
 // parties in the code flow. Each misbehaving provider stands beside the same one
 // that does not: idTokenRefused logs in first.
 func TestConformance(t *testing.T) {
-	for _, tc := range slices.Concat(conformanceLogin, conformanceTokens, conformanceKeys, conformanceLogout) {
+	for _, tc := range slices.Concat(conformanceLogin, conformanceTokens, conformanceKeys, conformanceRefresh, conformanceLogout) {
 		name := tc.suffix
 		if name == "" {
 			name = "(none)"

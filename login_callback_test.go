@@ -281,9 +281,10 @@ func TestReturnTargetsByProvider(t *testing.T) {
 func TestOpenRedirectsByProvider(t *testing.T) {
 	p := newProvider(t)
 	f, _ := p.serveLogin(loginSite{})
+	b := f.web()
 	out := func(line string) (where []string) {
 		target := url.Values{"return_to": {line}}.Encode()
-		b := f.web()
+		b.cookies = nil
 		u, err := url.Parse(location(b.once("/oauth2/login?" + target)))
 		if err != nil || u.Host != strings.TrimPrefix(p.URL, "http://") || u.Query().Get("redirect_uri") != "http://localhost/oauth2/callback" {
 			t.Fatalf("login with %q leads to %v", line, u)

@@ -136,7 +136,7 @@ func (b *webBrowser) begin(target string) (asked url.Values) {
 // with the browser, and returns the parameters of the callback.
 func (p *fakeProvider) answerOf(b *webBrowser, asked url.Values) url.Values {
 	p.t.Helper()
-	elsewhere := &webBrowser{t: b.t, f: b.f}
+	elsewhere := &webBrowser{t: b.t, f: b.f, transport: b.connected(), addr: b.addr}
 	a := elsewhere.once(p.URL + "/authorize?" + asked.Encode())
 	u, err := url.Parse(location(a))
 	if err != nil || a.StatusCode != 302 {
