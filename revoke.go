@@ -1,11 +1,13 @@
 package admit
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,7 +29,8 @@ type storedEntry struct {
 
 func newEntry(kind, key, user string, began, used, ends time.Time) storedEntry {
 	sum := sha256.Sum256([]byte(key))
-	return storedEntry{hex.EncodeToString(sum[:4]), kind, user, began.UTC(), used.UTC(), ends.UTC()}
+	utc := func(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) } // as sessions have it
+	return storedEntry{hex.EncodeToString(sum[:4]), kind, user, utc(began), utc(used), utc(ends)}
 }
 
 // families reports whether the integration makes refresh tokens.
@@ -57,7 +60,9 @@ func (in *integration) stored(ctx context.Context, user string) (list []storedEn
 			add("refresh_token", f.Key, f.User, f.Began, f.Used, f.Ends)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b storedEntry) int { return b.Began.Compare(a.Began) })
+	slices.SortStableFunc(list, func(a, b storedEntry) int {
+		return cmp.Or(b.Began.Compare(a.Began), strings.Compare(b.Kind, a.Kind))
+	})
 	return list, nil
 }
 
