@@ -123,11 +123,15 @@ func (g *guard) loginElsewhere(w http.ResponseWriter, r *request, in *integratio
 
 // loginPrefix returns the path before the endpoints of the host where an integration
 // logs in.
-func (g *guard) loginPrefix(in *integration) string {
-	if prefix, ok := strings.CutSuffix(in.callback.path, "/callback"); ok && in.callback.origin != "" {
+func (g *guard) loginPrefix(in *integration) string { return in.callback.prefix(g.prefix) }
+
+// prefix returns the path before the endpoints of the host where all logins happen,
+// or what it is at a gate whose logins happen there.
+func (c callback) prefix(own string) string {
+	if prefix, ok := strings.CutSuffix(c.path, "/callback"); ok && c.origin != "" {
 		return prefix
 	}
-	return g.prefix
+	return own
 }
 
 // callbackReached reports whether the answer of the provider would come to a gate

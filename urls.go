@@ -22,7 +22,7 @@ type registration struct {
 func (s *webSite) registrations(integrations map[string]*Integration) (list []registration, err error) {
 	e := newExpander()
 	for _, gate := range s.gates() {
-		endpoints := s.endpointsOf(e, gate)
+		origins, prefix := s.originsOf(e, gate), or(e.text("endpoints", gate.Endpoints), "/oauth2")
 		for name, c := range gate.trusted(integrations) {
 			if c == nil || c.Login == nil {
 				continue
@@ -32,8 +32,9 @@ func (s *webSite) registrations(integrations map[string]*Integration) (list []re
 				i = len(list)
 				list = append(list, registration{Integration: name})
 			}
-			for _, prefix := range endpoints {
-				list[i].add(prefix, c, e.text("login callback", c.Login.Callback), gate.logsIn(name))
+			back := parseCallback(e.text("login callback", c.Login.Callback))
+			for _, origin := range origins {
+				list[i].add(origin, prefix, c, back, gate.logsIn(name))
 			}
 		}
 	}
@@ -48,35 +49,19 @@ func (h *Handler) logsIn(name string) bool {
 	return h.Login != nil && (len(h.Login.Integrations) == 0 || slices.Contains(h.Login.Integrations, name))
 }
 
-// add adds the URLs of a gate whose own endpoints lie below a URL.
-func (r *registration) add(prefix string, c *Integration, callback string, logsIn bool) {
-	redirect := prefix + "/callback"
-	switch {
-	case strings.HasPrefix(callback, "/"):
-		redirect = originOf(prefix) + callback
-	case callback != "": // at the one host where all log in, and come back to from a logout
-		redirect = callback
-		central, ok := strings.CutSuffix(callback, "/callback")
-		if !ok {
-			central = originOf(callback) + strings.TrimPrefix(prefix, originOf(prefix))
-		}
-		prefix = central
-	}
+// add adds the URLs of a gate, of which browsers know the origin and the path before
+// its own endpoints.
+func (r *registration) add(origin, prefix string, c *Integration, back callback, logsIn bool) {
+	origin = or(back.origin, origin)
 	if logsIn {
-		r.Redirect = appendNew(r.Redirect, redirect)
+		r.Redirect = appendNew(r.Redirect, origin+or(back.path, prefix+"/callback"))
 	}
-	r.Logout = appendNew(r.Logout, prefix+"/logged-out")
+	prefix = back.prefix(prefix)
+	r.Logout = appendNew(r.Logout, origin+prefix+"/logged-out")
 	// A provider calls one, which ends the sessions of all.
 	if c.Session != nil && c.Session.Store == "storage" && r.Backchannel == "" {
-		r.Backchannel = prefix + "/backchannel-logout"
+		r.Backchannel = origin + prefix + "/backchannel-logout"
 	}
-}
-
-// originOf returns scheme and host of a URL.
-func originOf(url string) string {
-	scheme, rest, _ := strings.Cut(url, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	return scheme + "://" + host
 }
 
 func appendNew(list []string, text string) []string {
@@ -86,16 +71,12 @@ func appendNew(list []string, text string) []string {
 	return append(list, text)
 }
 
-// endpointsOf returns where the gate's own endpoints are, as URLs.
-func (s *webSite) endpointsOf(e *expander, gate placedGate) (urls []string) {
-	origins := s.origins(gate.hosts)
+// originsOf returns scheme and host as browsers know them at a gate.
+func (s *webSite) originsOf(e *expander, gate placedGate) []string {
 	if public := e.text("public_url", gate.PublicURL); public != "" {
-		origins = []string{strings.TrimSuffix(public, "/")}
+		return []string{strings.TrimSuffix(public, "/")}
 	}
-	for _, origin := range origins {
-		urls = append(urls, origin+or(e.text("endpoints", gate.Endpoints), "/oauth2"))
-	}
-	return urls
+	return s.origins(gate.hosts)
 }
 
 // trusted returns the integrations of the gate by name.
