@@ -1,0 +1,118 @@
+package admit
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// named makes an integration of a provider under a name.
+func (p *fakeProvider) named(name string) string {
+	return fmt.Sprintf("admit %s {\nissuer %s\nlogin {\nclient_id %s\nclient_secret %q\n}\n}\n", name, p.issuer, clientID, clientSecret)
+}
+
+var pageLink = regexp.MustCompile(`<li><a href="([^"]*)">([^<]*)</a>`)
+
+// links returns where the links of a page lead, by their text.
+func links(a answered) map[string]string {
+	found := map[string]string{}
+	for _, link := range pageLink.FindAllStringSubmatch(a.body, -1) {
+		found[html.UnescapeString(link[2])] = html.UnescapeString(link[1])
+	}
+	return found
+}
+
+// A gate with several providers and users of its own has a page to choose from. A
+// session is its integration's, whoever logs in anew is that user alone, and while a
+// provider is down the others are the way in.
+func TestChooseProvider(t *testing.T) {
+	first, second := newProvider(t), newProvider(t)
+	f, _ := serveHome(t, first.named("first")+second.named("second")+homeIntegration(t, "home", ""),
+		"admit first second home {\nlogin\nrequire /second/* integration second\n"+whoHeaders+"\nheader_up X-From {http.auth.user.integration}\n}\n"+upstream(t))
+	b := f.web()
+	a := b.open("/deep?x=1")
+	choice := links(a)
+	if a.StatusCode != 200 || len(choice) != 3 || first.count("/authorize")+second.count("/authorize") != 0 {
+		t.Fatalf("%d with %v:\n%s", a.StatusCode, choice, a.body)
+	}
+	checkPage(t, a)
+	if a := b.click(choice["second"]); !a.reached() || a.seen(t).URI != "/deep?x=1" || a.seen(t).Header.Get("X-From") != "second" {
+		t.Fatalf("second: %v\n%s", b.trail, a.body)
+	}
+	if a := b.open("/second/x"); !a.reached() {
+		t.Errorf("a rule on the integration: %d", a.StatusCode)
+	}
+	// Logging in with another one ends the session of before.
+	stolen := b.value("__Host-admit-second")
+	if a := b.open(choice["first"]); !a.reached() || a.seen(t).Header.Get("X-From") != "first" {
+		t.Errorf("first: %v\n%s", b.trail, a.body)
+	}
+	if a := f.ask("GET", "localhost", "/x", "Cookie: __Host-admit-second="+stolen); a.StatusCode != 401 {
+		t.Errorf("the session of before: %d", a.StatusCode)
+	}
+	// The 403 page leads back to the choice, for another account.
+	a = b.open("/second/x")
+	other, ok := links(a)["Sign in as someone else"]
+	if a.StatusCode != 403 || !ok || !strings.Contains(a.body, "ada") {
+		t.Fatalf("%d:\n%s", a.StatusCode, a.body)
+	}
+	again := links(b.click(other))
+	b.click(again["second"])
+	if got := second.last("/authorize").form.Get("prompt"); got != "login" {
+		t.Errorf("asked for another account with prompt %q", got)
+	}
+	if a := b.open("/second/x"); !a.reached() {
+		t.Errorf("as someone else: %d", a.StatusCode)
+	}
+
+	// A provider that is down takes nobody else with it.
+	b = f.web()
+	second.change(func() {
+		second.instead["/token"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
+	})
+	a = b.open(choice["second"])
+	ways := links(a)
+	if a.StatusCode != 503 || ways["Sign in with home"] == "" || ways["Sign in with first"] == "" || a.Header.Get("Retry-After") == "" {
+		t.Fatalf("%d:\n%s", a.StatusCode, a.body)
+	}
+	b.click(ways["Sign in with home"])
+	a = b.submit("/oauth2/login", url.Values{"username": {"ada"}, "password": {adaPassword}, "integration": {"home"}, "return_to": {"/deep?x=1"}})
+	if !a.reached() || a.seen(t).Header.Get("X-From") != "home" || a.seen(t).URI != "/deep?x=1" {
+		t.Errorf("home: %v\n%s", b.trail, a.body)
+	}
+}
+
+// Two gates on one host: each sends to its own provider, an answer is taken by the
+// gate whose it is, and logging out ends the sessions of both.
+func TestGatesOfTwoProviders(t *testing.T) {
+	team, shop := newProvider(t), newProvider(t)
+	shop.user = "bob"
+	f, _ := serveHome(t, team.named("team")+shop.named("shop"),
+		"admit /team/* team {\nlogin\n"+whoHeaders+"}\nadmit /shop/* shop {\nlogin\n"+whoHeaders+"}\n"+upstream(t))
+	b := f.web()
+	for path, user := range map[string]string{"/team/x": "ada@example.com", "/shop/x": "bob@example.com"} {
+		if a := b.open(path); !a.reached() || a.seen(t).URI != path || a.seen(t).Header.Get("X-Email") != user {
+			t.Fatalf("%s: %v\n%s", path, b.trail, a.body)
+		}
+	}
+	if team.count("/authorize") != 1 || shop.count("/authorize") != 1 {
+		t.Errorf("%d and %d logins", team.count("/authorize"), shop.count("/authorize"))
+	}
+	// An answer that belongs to nobody is the first gate's to refuse, and no path of
+	// the application.
+	for _, state := range []string{"", "x", "nobody.AAAAAAAAAAAAAAAAAAAAAA", "team", "team." + strings.Repeat("A", 32)} {
+		if a := f.web().arrive("/oauth2/callback?code=x&state=" + state); a.StatusCode != 400 || !strings.Contains(a.body, "state_invalid") {
+			t.Errorf("state %q: %d\n%s", state, a.StatusCode, a.body)
+		}
+	}
+	b.submit("/oauth2/logout", url.Values{})
+	for _, path := range []string{"/team/x", "/shop/x"} {
+		if a := b.once(path); a.StatusCode != 302 {
+			t.Errorf("%s after logging out: %d", path, a.StatusCode)
+		}
+	}
+}
