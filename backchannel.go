@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -31,11 +32,11 @@ func (g *guard) serveBackchannelLogout(w http.ResponseWriter, r *request) (serve
 		return true, g.refuseLogout(w, r, "", &jwt.RejectedError{Reason: claims.MalformedCredential})
 	}
 	raw := form.Get("logout_token")
-	in := g.listener(r, raw)
+	in, sessions := g.listeners(r, raw)
 	if in == nil {
 		return true, g.refuseLogout(w, r, "", &jwt.RejectedError{Reason: claims.UnknownIssuer})
 	}
-	if err := in.party.Backchannel(r.Context(), raw, in.sessions); err != nil {
+	if err := in.party.Backchannel(r.Context(), raw, sessions...); err != nil {
 		return true, g.refuseLogout(w, r, in.name, err)
 	}
 	g.log.Info("sign-out by the provider", zap.String("integration", in.name), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
@@ -43,17 +44,19 @@ func (g *guard) serveBackchannelLogout(w http.ResponseWriter, r *request) (serve
 	return true, nil
 }
 
-// listener returns the integration of this host that a logout token is for, if what
-// it says of itself is true.
-func (g *guard) listener(r *request, raw string) *integration {
+// listeners returns an integration of this host that a logout token is for, if what
+// it says of itself is true, and the sessions of all those: several may log in as the
+// same client.
+func (g *guard) listeners(r *request, raw string) (first *integration, sessions []*oauth.Sessions) {
 	for _, gate := range g.onHost(r) {
 		for _, in := range gate.integrations {
-			if in.hearsOfLogouts() && in.party.MayTakeLogout(raw) {
-				return in
+			if !in.hearsOfLogouts() || !in.party.MayTakeLogout(raw) || slices.Contains(sessions, in.sessions) {
+				continue
 			}
+			first, sessions = cmp.Or(first, in), append(sessions, in.sessions)
 		}
 	}
-	return nil
+	return first, sessions
 }
 
 // refuseLogout answers a logout token that ends nothing: 400 where the token is no

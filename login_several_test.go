@@ -116,3 +116,24 @@ func TestGatesOfTwoProviders(t *testing.T) {
 		}
 	}
 }
+
+// threat 74: of two integrations that log in as the same client, a logout token ends
+// the sessions of both.
+func TestBackChannelTwoIntegrations(t *testing.T) {
+	p := newProvider(t)
+	site := loginSite{session: "store storage"}
+	both := p.integration(site) + strings.Replace(p.integration(site), "admit corp", "admit twin", 1)
+	f, _ := serveHome(t, both, "admit /a/* corp {\nlogin\n}\nadmit /b/* twin {\nlogin\n}\n"+upstream(t))
+	b := f.web()
+	for _, path := range []string{"/a/x", "/b/x"} {
+		if a := b.open(path); !a.reached() {
+			t.Fatalf("%s: %v", path, b.trail)
+		}
+	}
+	p.backChannel(f, p.logoutToken(object{"sid": nil}, nil), 200)
+	for _, path := range []string{"/a/x", "/b/x"} {
+		if a := b.once(path); a.StatusCode != 302 {
+			t.Errorf("%s: %d", path, a.StatusCode)
+		}
+	}
+}

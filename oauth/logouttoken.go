@@ -37,19 +37,22 @@ func (p *RelyingParty) LogoutToken(ctx context.Context, raw string) (sid, sub st
 	return l.sid, l.sub, l.exp, err
 }
 
-// Backchannel does what a logout token says to the sessions of the integration:
-// [RelyingParty.LogoutToken] and [Sessions.MarkProvider]. Where the storage fails
-// the token is not spent, so that the provider can send it again.
-func (p *RelyingParty) Backchannel(ctx context.Context, raw string, s *Sessions) error {
+// Backchannel does what a logout token says to the sessions of all integrations that
+// log in as this client: [RelyingParty.LogoutToken] and [Sessions.MarkProvider].
+// Where the storage fails the token is not spent, so that the provider can send it
+// again.
+func (p *RelyingParty) Backchannel(ctx context.Context, raw string, all ...*Sessions) error {
 	l, err := p.takeLogout(ctx, raw)
 	if err != nil {
 		return err
 	}
-	if err := s.MarkProvider(ctx, l.sid, l.sub, l.exp); err != nil {
-		p.replays().remove(l.id)
-		return err
+	for _, s := range all {
+		err = errors.Join(err, s.MarkProvider(ctx, l.sid, l.sub, l.exp))
 	}
-	return nil
+	if err != nil {
+		p.replays().remove(l.id)
+	}
+	return err
 }
 
 // MayTakeLogout reports whether a logout token says that it is the provider's and
