@@ -149,10 +149,14 @@ func TestReadmeQuickstartBrowser(t *testing.T) {
 }
 
 // behindProxy sends requests for any https site to the plain port at its address,
-// as a proxy does that terminates TLS.
+// as a proxy does that terminates TLS. What is plain http already, as the providers
+// of the tests, is no site of ours.
 type behindProxy string
 
 func (addr behindProxy) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "http" {
+		return http.DefaultTransport.RoundTrip(r)
+	}
 	plain := r.Clone(r.Context())
 	plain.Host, plain.URL.Host, plain.URL.Scheme = r.URL.Host, string(addr), "http"
 	plain.Header.Set("X-Forwarded-Proto", r.URL.Scheme)
@@ -163,7 +167,8 @@ func (addr behindProxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// browser keeps cookies, follows redirects and says what browsers say.
+// browser keeps cookies, follows redirects and pages that lead on by themselves, and
+// says what browsers say.
 type browser struct {
 	t *testing.T
 	http.Client
@@ -222,6 +227,13 @@ func (b *browser) navigate(method, target, form string) (*http.Response, string)
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	if next, leadsOn := strings.CutPrefix(resp.Header.Get("Refresh"), "0; url="); leadsOn {
+		u, err := resp.Request.URL.Parse(next)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return b.open(u.String())
 	}
 	return resp, string(body)
 }

@@ -33,8 +33,9 @@ type exampleRow struct {
 }
 
 // examples holds, for each example, what sets its environment and says what is
-// sent to it. Those with users of their own are in localExamples, and
-// TestReadmeQuickstart runs the one that is missing here.
+// sent to it. Those with users of their own are in localExamples, those
+// with logins at a provider in loginExamples, and TestReadmeQuickstart runs the one
+// that is missing here.
 var examples = map[string]func(*testing.T) []exampleRow{
 	"discovery":   discoveryExample,
 	"jwks":        jwksExample,
@@ -54,6 +55,10 @@ func TestExamples(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if visit := localExamples[name]; visit != nil {
 				visit(t, runExample(t, file))
+				return
+			}
+			if visit := loginExamples[name]; visit != nil {
+				visit(t, adaptFile(t, file))
 				return
 			}
 			rowsOf := examples[name]
@@ -235,11 +240,12 @@ func manySitesExample(t *testing.T) []exampleRow {
 // It returns the address of that port.
 func runExample(t *testing.T, file string) string {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := adaptTree(t, string(text))
+	return runBehindProxy(t, adaptFile(t, file))
+}
+
+// runBehindProxy is runExample for a config.
+func runBehindProxy(t *testing.T, config map[string]any) string {
+	t.Helper()
 	addr := freeAddr(t)
 	for _, server := range config["apps"].(map[string]any)["http"].(map[string]any)["servers"].(map[string]any) {
 		server := server.(map[string]any)
@@ -365,21 +371,26 @@ func (is *exampleIssuer) keySet() []byte {
 func (is *exampleIssuer) bearer(t *testing.T, sets ...map[string]any) string {
 	t.Helper()
 	all := merged(append([]map[string]any{good(nil), {"iss": is.url}}, sets...)...)
-	payload, err := json.Marshal(all)
+	return "Authorization: Bearer " + is.compact(all)
+}
+
+// compact makes a token of claims.
+func (is *exampleIssuer) compact(claims map[string]any) string {
+	payload, err := json.Marshal(claims)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	b64 := base64.RawURLEncoding.EncodeToString
 	input := b64(fmt.Appendf(nil, `{"alg":"ES256","kid":%q}`, is.kid)) + "." + b64(payload)
 	digest := sha256.Sum256([]byte(input))
 	r, s, err := ecdsa.Sign(rand.Reader, is.key, digest[:])
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	var signature [64]byte
 	r.FillBytes(signature[:32])
 	s.FillBytes(signature[32:])
-	return "Authorization: Bearer " + input + "." + b64(signature[:])
+	return input + "." + b64(signature[:])
 }
 
 // merged returns all claims of the sets, later ones over earlier ones.
