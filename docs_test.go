@@ -218,6 +218,9 @@ func wrapSnippet(t *testing.T, part, text string) string {
 		return "{\n" + text + "}\nexample.com {\n}\n"
 	case "site":
 		site = text
+		if strings.Contains(text, "\tlogin\n") {
+			integration = someUser
+		}
 	case "gate":
 		site = "admit {\n" + text + "}\n"
 		if slices.Contains(firstWords(text), "login") {
@@ -256,7 +259,7 @@ func wrapSnippet(t *testing.T, part, text string) string {
 		if !slices.ContainsFunc([]string{"issuer", "preset", "jwks", "key", "secret"}, func(w string) bool { return slices.Contains(words, w) }) {
 			integration += "issuer https://login.example.com\n"
 		}
-		if !slices.Contains(words, "audience") && !slices.Contains(words, "secret") {
+		if !slices.Contains(words, "audience") && !slices.Contains(words, "secret") && !slices.Contains(words, "login") {
 			integration += "audience api\n"
 		}
 	default:
@@ -502,6 +505,11 @@ func documents(t *testing.T) []document {
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no documents: %v", err)
 	}
+	logins, err := filepath.Glob("docs/login/*.md")
+	if err != nil || len(logins) == 0 {
+		t.Fatalf("no documents about vendors: %v", err)
+	}
+	names = append(names, logins...)
 	var docs []document
 	for _, name := range append(names, "README.md") {
 		docs = append(docs, readDoc(t, name))
