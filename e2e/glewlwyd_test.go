@@ -201,3 +201,9 @@ func (g *glewlwyd) logIn(t *testing.T, who *person, to, client string) sight {
 	g.send(t, who, http.MethodPut, "auth/grant/"+url.PathEscape(client), map[string]string{"scope": "openid"})
 	return who.visit(back + "&g_continue")
 }
+
+// granted returns how many access tokens the client "web" got. There is another,
+// by which glewlwyd tries itself.
+func (g *glewlwyd) granted() int {
+	return strings.Count(g.logs.String(), "Access token generated for client 'web'")
+}

@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"html"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -51,11 +54,13 @@ func dialLoopback(ctx context.Context, network, address string) (net.Conn, error
 	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
-// navigation sends what browsers send when somebody follows a link.
+// navigation sends what browsers send when somebody follows a link. Unlike Go's
+// client, browsers do not take a redirect for a page that refers to the next one.
 type navigation struct{ http.RoundTripper }
 
 func (n navigation) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
+	r.Header.Del("Referer")
 	r.Header.Set("Accept", "text/html")
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
 	r.Header.Set("Sec-Fetch-Dest", "document")
@@ -138,3 +143,33 @@ func (p *person) logIn(to, user string) sight {
 	}
 	return p.post(form, "", url.Values{"username": {user}, "password": {"any"}})
 }
+
+// setCookie puts a cookie into the browser, as a page of the site could.
+func (p *person) setCookie(at, name, value string) {
+	p.t.Helper()
+	u, err := url.Parse(at)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.Jar.SetCookies(u, []*http.Cookie{{Name: name, Value: value, Path: "/", Secure: true}})
+}
+
+// submit sends the only form of a page as it is, with more fields.
+func (p *person) submit(from sight, more url.Values) sight {
+	p.t.Helper()
+	action := formAction.FindStringSubmatch(from.body)
+	if action == nil {
+		p.t.Fatalf("no form at %s, %d: %s", from.at.Redacted(), from.status, from.body)
+	}
+	form := url.Values{}
+	for _, input := range formInput.FindAllStringSubmatch(from.body, -1) {
+		form.Set(input[1], html.UnescapeString(input[2]))
+	}
+	maps.Copy(form, more)
+	return p.post(from, html.UnescapeString(action[1]), form)
+}
+
+var (
+	formAction = regexp.MustCompile(`<form[^>]* action="([^"]*)"`)
+	formInput  = regexp.MustCompile(`<input[^>]* name="([^"]*)"[^>]* value="([^"]*)"`)
+)

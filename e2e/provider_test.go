@@ -31,6 +31,7 @@ const (
 type provider struct {
 	*front
 	issuer  string
+	told    secrets
 	node    string // where Node itself listens
 	process *os.Process
 	stdin   io.Closer
@@ -87,13 +88,13 @@ func runProvider(t *testing.T, f *front, issuer string) *provider {
 	}
 	p.node = "http://127.0.0.1:" + strconv.Itoa(started.Port)
 	target, _ := url.Parse(p.node)
-	p.setIssuer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	p.setIssuer(watch(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		r.Out.Host = r.In.Host // its URLs are those of the front
 		if scheme := r.In.Header["X-Forwarded-Proto"]; scheme != nil {
 			r.Out.Header["X-Forwarded-Proto"] = scheme
 		}
-	}})
+	}}, &p.told))
 	return p
 }
 

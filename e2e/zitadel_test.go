@@ -18,6 +18,7 @@ import (
 // zitadel is the provider of zitadel/oidc in this process, behind a front.
 type zitadel struct {
 	*front
+	clients map[string]*storage.Client
 }
 
 // Where zitadel/oidc publishes its documents.
@@ -31,9 +32,9 @@ const zitadelCallback = "http://127.0.0.1/callback" // nobody listens; the test 
 // startZitadel starts the provider at an address, "" for a free one.
 func startZitadel(t *testing.T, address string) *zitadel {
 	t.Helper()
-	z := &zitadel{newFront(t, address)}
-	clients := map[string]*storage.Client{"web": storage.WebClient("web", "web-secret-of-the-tests", zitadelCallback)}
-	store := jwtStorage{storage.NewStorageWithClients(storage.NewUserStore(z.URL), clients)}
+	z := &zitadel{newFront(t, address), make(map[string]*storage.Client)}
+	z.register("web", "web-secret-of-the-tests", zitadelCallback)
+	store := jwtStorage{storage.NewStorageWithClients(storage.NewUserStore(z.URL), z.clients)}
 	server, err := op.NewProvider(&op.Config{CryptoKey: sha256.Sum256([]byte(z.URL))}, store, op.StaticIssuer(z.URL),
 		op.WithAllowInsecure(), op.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {

@@ -35,7 +35,7 @@ export async function interact(provider, request, response) {
   const username = fields.get('username');
   const finish = (result) => provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
   if (fields.has('deny')) {
-    await finish({ error: 'access_denied', error_description: '<script>alert(1)</script> said no' });
+    await finish({ error: 'access_denied', error_description: '<script>alert(1)</script> words of the provider' });
     return;
   }
   if (username && fields.get('password') !== 'wrong') {

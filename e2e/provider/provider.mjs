@@ -16,7 +16,6 @@
 //                                      life of its access tokens in seconds
 //   account {"id", "claims"}           what is known of somebody; no claims: nothing,
 //                                      the account is gone
-//   forget {"model": "RefreshToken"}   ends everything of that kind at once
 //   counts {}                          answers how many grants of a type succeeded and
 //                                      failed since the last call
 import * as http from 'node:http';
@@ -61,7 +60,8 @@ class Adapter {
   async findByUid(uid) { return this.#first((p) => p.uid === uid); }
   async findByUserCode(code) { return this.#first((p) => p.userCode === code); }
   async revokeByGrantId(grantId) {
-    for (const [key, p] of state) if (p.grantId === grantId) state.delete(key);
+    const token = /^(AccessToken|AuthorizationCode|RefreshToken):/;
+    for (const [key, p] of state) if (token.test(key) && p.grantId === grantId) state.delete(key);
   }
   #first(fits) {
     for (const [key, p] of state) if (key.startsWith(this.prefix) && fits(p)) return p;
@@ -75,7 +75,7 @@ let counts = {};
 
 function findAccount(_ctx, id) {
   const known = accounts.has(id) ? accounts.get(id) : claimsOf(id);
-  return known && { accountId: id, claims: () => ({ sub: id, ...known }) };
+  return known ? { accountId: id, claims: () => ({ sub: id, ...known }) } : undefined;
 }
 
 // Nobody is asked for consent.
@@ -116,7 +116,7 @@ function callback(issuer) {
       backchannelLogout: { enabled: true },
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
-      resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer },
+      resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer, useGrantedResource: () => true },
       rpInitiatedLogout: { enabled: true, logoutSource: logoutPage },
     },
     extraTokenClaims: (ctx, token) => ({
@@ -141,6 +141,9 @@ function callback(issuer) {
       const name = `${ctx.oidc.params?.grant_type} ${event}`;
       counts[name] = (counts[name] ?? 0) + 1;
     });
+  }
+  for (const event of ['server_error', 'authorization.error', 'end_session.error']) {
+    provider.on(event, (_ctx, err) => console.error(event, err));
   }
   const serve = provider.callback();
   return (request, response) => {
@@ -175,10 +178,6 @@ const controls = {
   },
   account({ id, claims }) {
     accounts.set(id, claims);
-    return {};
-  },
-  forget({ model }) {
-    for (const key of state.keys()) if (key.startsWith(`${model}:`)) state.delete(key);
     return {};
   },
   counts() {
