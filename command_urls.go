@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,13 +52,16 @@ func describe(config []byte) (lines []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(sites, func(a, b webSite) int { return strings.Compare(a.String(), b.String()) })
+	address := func(s webSite) string { return strings.Join(s.addresses(s.hosts), " ") }
+	slices.SortStableFunc(sites, func(a, b webSite) int {
+		return cmp.Or(strings.Compare(a.String(), b.String()), strings.Compare(address(a), address(b)))
+	})
 	for _, site := range sites {
 		list, err := site.registrations(integrations)
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, strings.Join(site.origins(site.hosts), " "))
+		lines = append(lines, address(site))
 		for _, r := range list {
 			for _, line := range r.lines() {
 				lines = append(lines, "  "+line)

@@ -93,15 +93,9 @@ func placedGates(server *caddyhttp.Server, routes caddyhttp.RouteList, hosts, ca
 // anyHost stands for a host in a URL of a site that names none.
 const anyHost = "<host>"
 
-// origins returns scheme and host as browsers write them for hosts of the site.
-// Nobody can log in over plain http, loopback aside: what listens there is behind
-// a proxy that does TLS.
-func (s *webSite) origins(hosts []string) (origins []string) {
-	add := func(origin string) {
-		if !slices.Contains(origins, origin) {
-			origins = append(origins, origin)
-		}
-	}
+// addresses returns scheme, host and port at which the server answers for hosts of
+// the site.
+func (s *webSite) addresses(hosts []string) (addresses []string) {
 	if len(hosts) == 0 {
 		hosts = []string{anyHost}
 	}
@@ -110,27 +104,43 @@ func (s *webSite) origins(hosts []string) (origins []string) {
 			host = "[" + strings.Trim(host, "[]") + "]"
 		}
 		for _, port := range s.listenPorts() {
-			switch tls := s.tls() && port != s.ports.http; {
-			case tls && (port == 443 || port == s.ports.https || port == 0):
-				add("https://" + host)
-			case tls:
-				add("https://" + host + ":" + strconv.Itoa(port))
-			case isLoopback(host) || host == anyHost:
-				add("http://" + or(strings.TrimPrefix(host, anyHost), "localhost") + httpPort(port, s.ports.http))
-				if host == anyHost {
-					add("https://" + anyHost)
-				}
-			default:
-				add("https://" + host)
+			if s.tls() && port != s.ports.http {
+				addresses = appendNew(addresses, "https://"+host+portOf(port, 443, s.ports.https))
+			} else {
+				addresses = appendNew(addresses, "http://"+host+portOf(port, 80, s.ports.http))
 			}
+		}
+	}
+	return addresses
+}
+
+// origins returns scheme, host and port under which browsers can log in at hosts of
+// the site. Over plain http they can on loopback only: what else listens there is
+// behind a proxy that does TLS.
+func (s *webSite) origins(hosts []string) (origins []string) {
+	for _, address := range s.addresses(hosts) {
+		host, plain := strings.CutPrefix(address, "http://")
+		if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+			host = host[:colon]
+		}
+		switch {
+		case !plain || isLoopback(host):
+			origins = appendNew(origins, address)
+		case host == anyHost:
+			origins = appendNew(origins, strings.Replace(address, anyHost, "localhost", 1))
+			fallthrough
+		default:
+			origins = appendNew(origins, "https://"+host)
 		}
 	}
 	return origins
 }
 
-// httpPort writes the port of a plain http URL, unless browsers leave it out.
-func httpPort(port, standard int) string {
-	if port == 80 || port == standard || port == 0 {
+// portOf writes a port in a URL, unless browsers leave it out: the one of the
+// protocol, and the one that Caddy has for it, which clients reach by that of the
+// protocol.
+func portOf(port, standard, own int) string {
+	if port == 0 || port == standard || port == own {
 		return ""
 	}
 	return ":" + strconv.Itoa(port)

@@ -50,7 +50,7 @@ https://a.example.com:8443 https://b.example.com:8443
   corp: logout: https://b.example.com:8443/private/oauth2/logged-out
   nothing is open`},
 		{"public_url", "{\n" + corpLogin + "}\nhttp://inner.example.com:8080 {\nadmit {\nlogin\npublic_url https://app.example.com\n}\nrespond ok\n}", `
-https://inner.example.com
+http://inner.example.com:8080
   corp: redirect: https://app.example.com/oauth2/callback
   corp: logout: https://app.example.com/oauth2/logged-out
   nothing is open`},
@@ -62,11 +62,31 @@ http://localhost:8080 http://app.localhost:8080
   corp: logout: http://app.localhost:8080/oauth2/logged-out
   nothing is open`},
 		{"no host", "{\n" + corpLogin + "}\n:8080 {\nadmit {\nlogin\n}\nrespond ok\n}", `
-http://localhost:8080 https://<host>
+http://<host>:8080
   corp: redirect: http://localhost:8080/oauth2/callback
   corp: redirect: https://<host>/oauth2/callback
   corp: logout: http://localhost:8080/oauth2/logged-out
   corp: logout: https://<host>/oauth2/logged-out
+  nothing is open`},
+		{"two protocols", "{\n" + corpLogin + "}\nhttp://a.example.com, https://a.example.com {\nadmit {\nlogin\n}\nrespond ok\n}", `
+http://a.example.com
+  corp: redirect: https://a.example.com/oauth2/callback
+  corp: logout: https://a.example.com/oauth2/logged-out
+  nothing is open
+https://a.example.com
+  corp: redirect: https://a.example.com/oauth2/callback
+  corp: logout: https://a.example.com/oauth2/logged-out
+  nothing is open`},
+		{"addresses", "{\n" + corpLogin + "}\nhttps://[::1]:8443, http://127.0.0.1:8080, http://[2001:db8::1]:8080 {\nadmit {\nlogin\n}\nrespond ok\n}", `
+http://127.0.0.1:8080 http://[2001:db8::1]:8080
+  corp: redirect: http://127.0.0.1:8080/oauth2/callback
+  corp: redirect: https://[2001:db8::1]/oauth2/callback
+  corp: logout: http://127.0.0.1:8080/oauth2/logged-out
+  corp: logout: https://[2001:db8::1]/oauth2/logged-out
+  nothing is open
+https://[::1]:8443
+  corp: redirect: https://[::1]:8443/oauth2/callback
+  corp: logout: https://[::1]:8443/oauth2/logged-out
   nothing is open`},
 		{"other ports of Caddy's own", "{\nhttp_port 8080\nhttps_port 8443\n" + corpLogin + "}\napp.example.com {\nadmit {\nlogin\n}\nrespond ok\n}", `
 https://app.example.com
