@@ -160,24 +160,41 @@ func (g *guard) challenge(h http.Header, r *request, d *claims.Decision, a answe
 			return
 		}
 	}
-	rest := ` realm=` + quote(g.realmOf(r.Request))
-	if a.code != "" {
-		rest += `, error="` + a.code + `", error_description="` + string(d.Reason) + `"`
-	}
-	if scope != "" {
-		rest += `, scope=` + quote(scope)
-	}
-	for _, scheme := range g.schemes() {
+	rest := g.challenges.get(challenge{g.realmOf(r.Request), a.code, d.Reason, scope}, func() string {
+		return challengeText(g.realmOf(r.Request), a.code, d.Reason, scope)
+	})
+	lines := make([]string, 0, 2)
+	for _, scheme := range g.schemes {
 		line := scheme + rest
 		if url := g.resourceMetadata(r, scheme); url != "" {
 			line += `, resource_metadata=` + quote(url)
 		}
-		h.Add("WWW-Authenticate", line)
+		lines = append(lines, line)
 	}
 	// Where there is a login page, the browser's own prompt would be in its way.
 	if a.status == http.StatusUnauthorized && g.takesBasic() && !fromScript(r.Request) && !(g.login && wantsPage(r.Request)) {
-		h.Add("WWW-Authenticate", "Basic realm="+quote(g.realmOf(r.Request))+`, charset="UTF-8"`)
+		lines = append(lines, "Basic realm="+quote(g.realmOf(r.Request))+`, charset="UTF-8"`)
 	}
+	h["Www-Authenticate"] = append(h["Www-Authenticate"], lines...)
+}
+
+// challenge is what the parameters of a challenge are made of.
+type challenge struct {
+	realm, code string
+	reason      claims.Reason
+	scope       string
+}
+
+// challengeText writes the parameters of a challenge (RFC 6750 section 3).
+func challengeText(realm, code string, reason claims.Reason, scope string) string {
+	text := ` realm=` + quote(realm)
+	if code != "" {
+		text += `, error="` + code + `", error_description="` + string(reason) + `"`
+	}
+	if scope != "" {
+		text += `, scope=` + quote(scope)
+	}
+	return text
 }
 
 // takesBasic reports whether passwords are taken by HTTP Basic.
@@ -185,11 +202,10 @@ func (c *checker) takesBasic() bool {
 	return slices.ContainsFunc(c.places, func(p place) bool { return p.Basic })
 }
 
-// schemes lists the authentication schemes that clients may use, Bearer if
+// schemesOf lists the authentication schemes that clients may use, Bearer if
 // tokens are taken only from elsewhere: every 401 needs a challenge.
-func (c *checker) schemes() (schemes []string) {
-	for i := range c.places {
-		p := &c.places[i]
+func schemesOf(places []place) (schemes []string) {
+	for _, p := range places {
 		if p.Header == "Authorization" && !slices.Contains(schemes, p.Scheme) {
 			schemes = append(schemes, p.Scheme)
 		}

@@ -190,7 +190,7 @@ func (s *side) provision() {
 	if err := e.err("world"); err != nil {
 		w.t.Fatal(err)
 	}
-	c.places = joinPlaces(c.integrations)
+	c.takeFrom(c.integrations)
 	s.checker = c
 }
 

@@ -10,11 +10,18 @@ import (
 type checker struct {
 	integrations []*integration
 	places       []place
+	schemes      []string // of the header Authorization
 	rules        claims.Rules
 	trial        claims.Rules // rules that report and do not refuse
 	origins      origins
 	scopes       []scope // the matchers of rules: scope n of a rule is scopes[n-1]
 	optional     bool
+}
+
+// takeFrom looks for credentials where the integrations do.
+func (c *checker) takeFrom(integrations []*integration) {
+	c.places = joinPlaces(integrations)
+	c.schemes = schemesOf(c.places)
 }
 
 // decide makes the one decision about a request. An error means that a matcher

@@ -38,10 +38,12 @@ type guard struct {
 
 	insecure sync.Once            // has been logged
 	reached  memo[hostPath, bool] // what is known to be reachable, see reachable
+
+	challenges memo[challenge, string]
 }
 
 func newGuard(log *zap.Logger) *guard {
-	return &guard{log: log, reached: memo[hostPath, bool]{limit: maxReached}}
+	return &guard{log: log, reached: memo[hostPath, bool]{limit: maxReached}, challenges: memo[challenge, string]{limit: maxReached}}
 }
 
 // Provision reads the configuration and finds the integrations. It makes no
@@ -63,7 +65,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // read reads all of the configuration that needs nothing from Caddy. The
 // integrations of the gate are known by then.
 func (h *Handler) read(e *expander, g *guard) {
-	g.places = joinPlaces(g.integrations)
+	g.takeFrom(g.integrations)
 	g.optional = h.Optional
 	for i := range h.Bypass {
 		g.bypass = append(g.bypass, h.Bypass[i].read(e))

@@ -40,7 +40,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.guard.named = app.names()
-	p.guard.places = joinPlaces(p.guard.integrations)
+	p.guard.takeFrom(p.guard.integrations)
 	e := newExpander()
 	gate := &Handler{Integrations: p.Integrations, Require: p.Require, Deny: p.Deny, Any: p.Any}
 	p.guard.warnRules(gate) // loading matchers empties their configuration

@@ -144,7 +144,7 @@ func (g *guard) signIn(w http.ResponseWriter, r *request, in *integration, form 
 	status, problem := answerTo(&d).status, "User name or password is wrong."
 	switch status {
 	case http.StatusUnauthorized: // needs a challenge, and no prompt beside the form
-		for _, scheme := range g.schemes() {
+		for _, scheme := range g.schemes {
 			w.Header().Add("WWW-Authenticate", scheme+" realm="+quote(g.realmOf(r.Request)))
 		}
 	case http.StatusTooManyRequests:

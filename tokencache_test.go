@@ -197,7 +197,7 @@ func cachedGate(tb testing.TB, n int) (*checker, string) {
 	}
 	c.rules.Require = scopeless(e, "require", []Rule{{Claim: "groups", Patterns: []string{"staff"}}}, false)
 	c.rules.Deny = scopeless(e, "deny", []Rule{{Claim: "user", Patterns: []string{"mallory"}}}, true)
-	c.places = joinPlaces(c.integrations)
+	c.takeFrom(c.integrations)
 	set := good(map[string]any{"iss": fmt.Sprintf("https://issuer-%d.example", max(0, n-2)), "groups": []string{"dev", "staff"}, "email": "ada@example.com", "pad": strings.Repeat("x", 300)})
 	token := benchToken(tb, key, set)
 	if d := c.places[0].check(tb.Context(), token); d.Reason != "" {
