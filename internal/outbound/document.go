@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,10 @@ type Document[T any] struct {
 
 	// current is the last good version, nil before the first and after Close.
 	current atomic.Pointer[version[T]]
+	// quiet is until when, in nanoseconds since 1970, nobody need try to start a
+	// fetch: one is running, or it is too early after a failure. Those who have a
+	// value whose life is over need not all take the lock to see that.
+	quiet atomic.Int64
 
 	ctx    context.Context // of all fetches, ended by Close
 	cancel context.CancelFunc
@@ -97,7 +102,7 @@ func NewDocument[T any](fetch Fetch[T], now func() time.Time, observe func(err e
 func (d *Document[T]) Get(ctx context.Context) (value T, generation uint64, err error) {
 	now := d.now()
 	v := d.current.Load()
-	if v != nil && now.Before(v.stale) {
+	if v != nil && (now.Before(v.stale) || !v.gone(now) && now.UnixNano() < d.quiet.Load()) {
 		return v.value, v.generation, nil
 	}
 	f, err := d.join(now)
@@ -214,6 +219,7 @@ var landed = func() *flight {
 func (d *Document[T]) start(now time.Time) *flight {
 	f := &flight{done: make(chan struct{})}
 	d.flight, d.started = f, now
+	d.quiet.Store(math.MaxInt64)
 	d.wg.Go(func() { d.run(f) })
 	return f
 }
@@ -265,11 +271,13 @@ func (d *Document[T]) land(f *flight, value T, life time.Duration, err error) bo
 	if err != nil {
 		d.backOff = min(max(2*d.backOff, minBackOff), maxBackOff)
 		d.notBefore = now.Add(d.backOff)
+		d.quiet.Store(d.notBefore.UnixNano())
 		d.failed = fmt.Errorf("%w: %w", ErrUnavailable, err)
 		f.err = d.failed
 		return true
 	}
 	d.backOff, d.failed = 0, nil
+	d.quiet.Store(0)
 	next := &version[T]{value: value, generation: 1, fetched: now, stale: now.Add(life)}
 	if old := d.current.Load(); old != nil {
 		next.generation = old.generation + 1

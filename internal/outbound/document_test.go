@@ -191,6 +191,37 @@ func TestDocumentOutage(t *testing.T) {
 	})
 }
 
+// Whoever has a value takes no lock for it, though its life is over: neither while it
+// is fetched anew nor between two tries while the issuer is down.
+func TestDocumentStaleTakesNoLock(t *testing.T) {
+	inBubble(t, func(b bench) {
+		locked := func(when string) {
+			t.Helper()
+			b.Document.mu.Lock()
+			defer b.Document.mu.Unlock()
+			if got, _, err := b.Get(b.Context()); got != 1 || err != nil {
+				t.Errorf("%s: got %v, %v", when, got, err)
+			}
+		}
+		b.want(1, 1)
+		b.Add(time.Hour)
+		hold := make(chan struct{})
+		b.set(func(i *issuer) { i.hold, i.fails = hold, errDown })
+		b.want(1, 2)
+		locked("fetching")
+		close(hold)
+		synctest.Wait()
+		locked("back-off")
+		b.set(func(i *issuer) { i.hold, i.fails = nil, nil })
+		b.Add(time.Second)
+		b.want(1, 3)
+		b.want(3, 3)
+		b.Add(time.Hour)
+		b.want(3, 4) // the next one is fetched as ever
+		b.want(4, 4)
+	})
+}
+
 // threat 22: the issuer is down from the start.
 func TestDocumentBackOff(t *testing.T) {
 	inBubble(t, func(b bench) {
