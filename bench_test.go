@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -31,13 +32,13 @@ func testKeysFile(tb testing.TB, key testKey) string {
 }
 
 // benchGate is a gate as it stands in a site with a rule and two identity headers.
-func benchGate(b *testing.B, key testKey) *Handler {
+func benchGate(b *testing.B, key testKey, cache *Cache) *Handler {
 	b.Helper()
 	file := testKeysFile(b, key)
 	config := caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}, AppsRaw: caddy.ModuleMap{}}
 	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
 	config.AppsRaw["admit"], _ = json.Marshal(App{Integrations: map[string]*Integration{
-		"corp": {Issuer: []string{"https://corp.example"}, JWKS: file, Audience: []string{"api"}},
+		"corp": {Issuer: []string{"https://corp.example"}, JWKS: file, Audience: []string{"api"}, Cache: cache},
 	}})
 	ctx, err := caddy.ProvisionContext(&config)
 	if err != nil {
@@ -62,7 +63,7 @@ func benchGate(b *testing.B, key testKey) *Handler {
 // lies outside.
 func BenchmarkHandler(b *testing.B) {
 	key := newKey("k", "bench")
-	h := benchGate(b, key)
+	h, cold := benchGate(b, key, nil), benchGate(b, key, &Cache{Off: true})
 	token := func(more object) string {
 		claims := map[string]any{
 			"iss": "https://corp.example", "sub": "248289761001", "aud": "api", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix(),
@@ -73,16 +74,40 @@ func BenchmarkHandler(b *testing.B) {
 		}
 		return "Bearer " + benchToken(b, key, claims)
 	}
+	good := token(nil)
 	for _, bc := range []struct {
 		name, authorization string
+		gate                *Handler
 		status              int
 	}{
-		{"allowed", token(nil), 200},
-		{"no credential", "", 401},
-		{"expired", token(object{"exp": 1}), 401},
-		{"rule refuses", token(object{"groups": "guests"}), 403},
+		{"hit", good, h, 200},
+		{"cache off", good, cold, 200},
+		{"no credential", "", h, 401},
+		{"expired", token(object{"exp": 1}), h, 401},
+		{"bad signature", good[:len(good)-8] + "AAAAAAAA", h, 401},
+		{"rule refuses", token(object{"groups": "guests"}), h, 403},
 	} {
-		b.Run(bc.name, func(b *testing.B) { benchRequests(b, h, bc.authorization, bc.status) })
+		b.Run(bc.name, func(b *testing.B) { benchRequests(b, bc.gate, bc.authorization, bc.status) })
+	}
+}
+
+// BenchmarkCheck measures from the text of a token to the decision of two rules, with
+// the token in the cache: with one integration and with many, on one core and on two
+// (-cpu 1,2).
+func BenchmarkCheck(b *testing.B) {
+	for _, n := range []int{1, 50} {
+		b.Run(fmt.Sprint(n, " integrations"), func(b *testing.B) {
+			c, token := cachedGate(b, n)
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					d := c.places[0].check(b.Context(), token)
+					if reason, _ := c.apply(&c.rules, &d, nil); d.Identity == nil || reason != "" {
+						b.Fatal(d.Reason, reason)
+					}
+				}
+			})
+		})
 	}
 }
 

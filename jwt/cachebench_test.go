@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"testing"
 
@@ -64,6 +65,17 @@ func BenchmarkHit(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkScaling is work that no two goroutines share anything of: what a second
+// core brings at best.
+func BenchmarkScaling(b *testing.B) {
+	raw := []byte(benchToken("HS256"))
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			sha256.Sum256(raw)
+		}
+	})
 }
 
 func BenchmarkCacheKey(b *testing.B) {

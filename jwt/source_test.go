@@ -248,6 +248,38 @@ func TestRemoteOutage(t *testing.T) {
 	}
 }
 
+// threat 18, threat 23: a token that was verified before is no better off than one
+// that comes for the first time.
+func TestRemoteRecheck(t *testing.T) {
+	r := newRemote(t, jwks(jwkOf(ec256(), "kid", "a")))
+	s := NewCache(0, 1<<20).NewSpace()
+	e := s.Cache().Find(keep(t, s, r.Verifier, token("a")))
+	<-r.fetched
+	expect := func(step string, wantSure bool, want error) {
+		t.Helper()
+		if sure, err := r.Recheck(t.Context(), e); sure != wantSure || !errors.Is(err, want) {
+			t.Errorf("%s: %v, %v", step, sure, err)
+		}
+	}
+	expect("at once", true, nil)
+	r.clock.advance(2 * time.Hour)
+	expect("stale", true, nil)
+	if err := <-r.fetched; err != nil {
+		t.Fatal(err)
+	}
+	expect("the same keys fetched again", true, nil)
+	r.issuer.fail(500)
+	r.clock.advance(24 * time.Hour)
+	expect("down for a day", true, nil)
+	<-r.fetched
+	r.clock.advance(time.Second)
+	expect("down for longer", true, ErrKeysUnavailable)
+	<-r.fetched
+	r.issuer.publish(jwks(jwkOf(ec256(), "kid", "b")))
+	r.clock.advance(time.Minute)
+	expect("back, without the key", false, nil)
+}
+
 // threat 17, threat 18: many callers, one fetch.
 func TestRemoteConcurrent(t *testing.T) {
 	r := newRemote(t, jwks(jwkOf(ec256(), "kid", "a")))
