@@ -16,11 +16,16 @@ import (
 // returns has an identity, or a reason for refusing, or neither if the client
 // brought no credential.
 func (c *checker) authenticate(r *request) claims.Decision {
-	if known := &r.state.decision; known.Identity != nil && known.LetsIn() && slices.Contains(c.integrations, r.state.in) {
+	if known := &r.state.decision; known.Identity != nil && known.LetsIn() && slices.Contains(c.integrations, r.state.in) && !r.carries() {
 		// A gate before this one has checked it and let it in.
 		return c.guardCookie(r.Request, claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential})
 	}
-	r.state.token, r.state.opened, r.state.in = "", nil, nil // of an earlier gate
+	r.state.token, r.state.opened, r.state.in, r.state.carrier = "", nil, nil, nil // of an earlier gate
+	return c.byKey(r, c.findOut(r))
+}
+
+// findOut finds out whose the credential is that a client has sent.
+func (c *checker) findOut(r *request) claims.Decision {
 	sent := r.sentRequest()
 	found, reason := findCredential(sent, r.state.query, c.places)
 	switch {

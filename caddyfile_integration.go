@@ -63,6 +63,13 @@ var identityOptions = table[Identity]{
 	"user":     list("<claim>... [none]", func(i *Identity) *[]string { return &i.User }),
 	"groups":   list("<claim>...", func(i *Identity) *[]string { return &i.Groups }),
 	"map_only": flag(func(i *Identity) *bool { return &i.MapOnly }),
+	"api_key_claim": {usage: "<claim> [strict]", read: func(o option, i *Identity) error {
+		if len(o.args) == 2 && o.args[1] != "strict" {
+			return o.Errf("api_key_claim %s %q: expected strict after the claim, or nothing", o.args[0], o.args[1])
+		}
+		i.APIKeyClaim = &APIKeyClaim{Claim: o.args[0], Strict: len(o.args) == 2}
+		return nil
+	}},
 	"map": {usage: "<external> <local>...", repeats: true, read: func(o option, i *Identity) error {
 		i.Map = append(i.Map, GroupMap{External: o.args[0], Local: o.args[1:]})
 		return nil

@@ -10,7 +10,7 @@ import (
 // its option comes.
 var notYet = []string{
 	// Integrations.
-	"api_key_claim", "client_credentials", "introspection", "userinfo always",
+	"client_credentials", "introspection", "userinfo always",
 	// Gates.
 	"assertion", "forward access_token", "forward exchange", "forward id_token",
 }

@@ -140,8 +140,18 @@ type Identity struct {
 	Map []GroupMap `json:"map,omitempty"`
 	// MapOnly drops groups that Map does not name.
 	MapOnly bool `json:"map_only,omitempty"`
+	// APIKeyClaim is a claim that may hold an API key.
+	APIKeyClaim *APIKeyClaim `json:"api_key_claim,omitempty"`
 	// Claim makes names for rules and placeholders.
 	Claim []NamedClaim `json:"claim,omitempty"`
+}
+
+// APIKeyClaim names a claim in which an issuer passes on API keys. At a gate whose
+// local integrations know the key, whoever has the token is whom the key stands for.
+type APIKeyClaim struct {
+	Claim string `json:"claim"`
+	// Strict refuses a key that nobody knows. Default: it is as if it were not there.
+	Strict bool `json:"strict,omitempty"`
 }
 
 // GroupMap replaces one group of the issuer by local ones.

@@ -47,7 +47,10 @@ func (c *checker) decide(r *request) (claims.Decision, error) {
 		d.Verdict, d.Reason = claims.Refused, claims.MissingCredential
 		return d, nil
 	}
-	if d.Reason, d.Rule = c.apply(&c.rules, &d, covers); d.Reason != "" {
+	if d.Reason, d.Rule = r.state.carrier.apply(); d.Reason == "" {
+		d.Reason, d.Rule = c.apply(&c.rules, &d, covers)
+	}
+	if d.Reason != "" {
 		d.Verdict = claims.Refused
 	} else if d.Reason, d.Rule = judge(&c.trial, d.Identity, covers); d.Reason != "" {
 		d.Verdict = claims.Trial

@@ -58,6 +58,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	e.keep(h.provisionMatch(ctx, g))
 	h.provisionRules(ctx, e, g)
 	h.read(e, g)
+	g.warnKeyClaims()
 	g.resource = readResource(&g.checker)
 	return e.err("admit")
 }

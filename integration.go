@@ -37,6 +37,7 @@ type integration struct {
 	public    bool                // anybody on the internet can log in
 	noEmail   bool                // none of its identities has an e-mail address
 	mapping   *claims.Mapping
+	keyClaim  *keyClaim // nil if no claim holds API keys
 	rules     claims.Rules
 	vendor    string
 	server    string       // the issuer that clients find by discovery, if it is one
@@ -97,6 +98,7 @@ func (c *Integration) read(e *expander, name string) *draft {
 func (c *Integration) readIssuer(e *expander, d *draft) {
 	d.policy = c.policy(e)
 	d.mapping = c.mapping(e, d.name, d.policy.Issuers)
+	d.keyClaim = c.keyClaim(e, d.mapping)
 	d.keys = c.keys(e, d.policy.Issuers)
 	e.keep(d.policy.Check())
 	e.word("vendor", c.Vendor, vendors...)

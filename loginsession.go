@@ -35,7 +35,7 @@ func (in *integration) take(session *oauth.Session, g *oauth.Grant) error {
 		return err
 	}
 	identity := in.mapping.Identify(set)
-	if identity == nil {
+	if identity == nil || identity.User() == "" && in.keyClaim.demands(set) {
 		return errNoIdentity
 	}
 	session.User = identity.User()

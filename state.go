@@ -22,6 +22,7 @@ type state struct {
 	in       *integration // the one that vouches for the identity
 	token    string       // the one that was accepted, if the client sent one
 	opened   *opened
+	carrier  *carrier          // of the API key that counts, nil if it was sent by itself
 	dead     []*oauth.Sessions // whose cookies are no good and are to be deleted
 	// sent holds the headers as the client sent them, once a gate changes one in
 	// which another may look for a credential.

@@ -131,6 +131,22 @@ func eachWord(text []byte, yield func([]byte) bool) bool {
 	return true
 }
 
+// Text returns the text of the string that the path names in s. there reports
+// whether anything is there, be it of another type or pointed at elsewhere.
+func (p Path) Text(s *Set) (text string, there bool) {
+	if pointed(s, p) {
+		return "", true
+	}
+	v, every := p.find(s)
+	if !v.Exists() || v.IsNull() || v.Equal("") {
+		return "", false
+	}
+	if every {
+		return "", true
+	}
+	return v.String(), true
+}
+
 // Strings calls yield with every string that the path names in s: the value
 // itself or the elements of a list. It reports false if there is anything else.
 func (p Path) Strings(s *Set, yield func(string) bool) (ok bool) {

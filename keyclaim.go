@@ -1,0 +1,109 @@
+package admit
+
+import (
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// keyClaim is an [APIKeyClaim] that is ready.
+type keyClaim struct {
+	path   claims.Path
+	strict bool
+	// nobody says that who has neither a key nor a user id is let in, see
+	// [Identity].User.
+	nobody bool
+}
+
+// keyClaim reads in which claim API keys are passed on. Which keys are good is for
+// each gate to say, so that claims without a user id are no mistake of theirs any
+// more.
+func (c *Integration) keyClaim(e *expander, m *claims.Mapping) *keyClaim {
+	if c.Identity == nil || c.Identity.APIKeyClaim == nil {
+		return nil
+	}
+	given := c.Identity.APIKeyClaim
+	k := &keyClaim{path: paths(e, "identity api_key_claim", []string{given.Claim})[0], strict: given.Strict, nobody: m.AnyUser}
+	m.AnyUser = true
+	return k
+}
+
+// carrier is what a key was in that counts in place of it: a token, a session, or
+// what an issuer says of a token.
+type carrier struct {
+	in       *integration
+	identity *claims.Identity
+}
+
+// byKey looks for an API key in the claims of a credential that was found good. The
+// key of a local integration of this gate counts as if the client had sent it: id,
+// groups and claims are the key's. Else the claims count, if they hold a user id.
+func (c *checker) byKey(r *request, d claims.Decision) claims.Decision {
+	if d.Reason != "" || d.Identity == nil {
+		return d
+	}
+	in := c.integration(d.Integration)
+	if in == nil || in.keyClaim == nil {
+		return d
+	}
+	key, there := in.keyClaim.path.Text(d.Identity.Claims())
+	for _, other := range c.integrations {
+		if !there || other.local == nil {
+			continue
+		}
+		if found, ok := other.local.keys.Lookup(key); ok {
+			r.state.carrier = &carrier{in, d.Identity}
+			return other.known(claims.Decision{Integration: other.name, Credential: d.Credential}, found.ID, found.Claims)
+		}
+	}
+	switch {
+	case there && in.keyClaim.strict:
+		d.Reason = claims.BadAPIKey
+	case d.Identity.User() == "" && !in.keyClaim.nobody:
+		d.Reason = claims.NoIdentity
+	default:
+		return d
+	}
+	d.Verdict, d.Identity = claims.Refused, nil
+	return d
+}
+
+// apply judges by the rules of the integration that the key came through, which look
+// at what it was in: whoever is shut out there has no use for a key.
+func (k *carrier) apply() (claims.Reason, *claims.Rule) {
+	if k == nil {
+		return "", nil
+	}
+	return k.in.rules.Judge(k.identity, nil)
+}
+
+// carries reports whether the identity of an integration may be another at another
+// gate, because of a key.
+func (r *request) carries() bool {
+	return r.state.carrier != nil || r.state.in.keyClaim != nil
+}
+
+// warnKeyClaims says at load where a key in a claim has nobody to look it up.
+func (g *guard) warnKeyClaims() {
+	hasKeys := func(in *integration) bool { return in.local != nil && in.local.keys.Len() > 0 }
+	if slices.ContainsFunc(g.integrations, hasKeys) {
+		return
+	}
+	for _, in := range g.integrations {
+		if in.keyClaim != nil {
+			g.log.Warn("api_key_claim: none of the gate's integrations has an api_key, so that no key in that claim is good",
+				zap.String("integration", in.name))
+		}
+	}
+}
+
+// demands reports whether claims without a user id are nobody's, at whatever gate.
+func (k *keyClaim) demands(set *claims.Set) bool {
+	if k == nil || k.nobody {
+		return false
+	}
+	_, there := k.path.Text(set)
+	return !there
+}
