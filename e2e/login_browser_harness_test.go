@@ -105,7 +105,7 @@ func startOffice(t *testing.T) *office {
 	c.certified(t, "app.localhost", "posted.localhost")
 	p.confide(t, c)
 	site := "https://app.localhost:" + c.values["Port"]
-	p.register(t, party{Grants: refreshing, TTL: int(dueAfter.Seconds()), Logout: site + "/oauth2/backchannel-logout"}, site)
+	p.register(t, party{Grants: refreshing, TTL: int(dueAfter.Seconds()), Logout: site + "/oauth2/backchannel-logout", SID: true}, site)
 	p.register(t, party{ID: "posted"}, "https://posted.localhost:"+c.values["Port"])
 	trust := chromedp.Flag("ignore-certificate-errors-spki-list", spkiOf(t, filepath.Join(authority, "intermediate.crt")))
 	loopback := chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE *.localhost, EXCLUDE 127.0.0.1")

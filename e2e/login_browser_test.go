@@ -177,10 +177,14 @@ func loginOutElsewhere(t *testing.T, o *office) {
 		page.visit(t, o.site+"/again")
 		return strings.HasPrefix(run1(t, page, chromedp.Location()), o.issuer+"/interaction/")
 	})
+	o.counts(t)
 	if status := other.visit(t, o.site+"/still"); status != 200 {
 		t.Errorf("the other session: %d", status)
 	}
 	other.want(t, "/still", "App of ada")
+	if got := o.counts(t); got["authorization_code success"] != 0 {
+		t.Error("the other session has ended too: the browser logged in again")
+	}
 }
 
 // loginStream opens the app's WebSocket from its own page.

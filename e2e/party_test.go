@@ -22,6 +22,7 @@ type party struct {
 	Redirects []string            `json:"redirect_uris"`
 	LoggedOut []string            `json:"post_logout_redirect_uris,omitempty"`
 	Logout    string              `json:"backchannel_logout_uri,omitempty"`
+	SID       bool                `json:"backchannel_logout_session_required,omitempty"`
 	Grants    []string            `json:"grant_types"`
 	Alg       string              `json:"id_token_signed_response_alg,omitempty"`
 	Keys      *jose.JSONWebKeySet `json:"jwks,omitempty"`
