@@ -105,9 +105,12 @@ func TestCallbackOnce(t *testing.T) {
 	f, _ := p.serveLogin(loginSite{})
 	b := f.web()
 	answer := p.answerOf(b, b.begin("/x"))
+	thief := f.web() // with a copy of the state
+	thief.cookies = slices.Clone(b.cookies)
 	if a := b.callback(answer); !a.reached() {
 		t.Fatalf("%v\n%s", b.trail, a.body)
 	}
+	thief.stateRefused(thief.callback(answer))
 	first := b.value(sessionName)
 	if len(b.names(stateName)) > 0 {
 		t.Errorf("the state is kept: %v", b.names(""))
