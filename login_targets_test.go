@@ -11,55 +11,19 @@ import (
 // are protected, open is not, and other is by another integration.
 func serveDomain(t *testing.T, p *fakeProvider) *front {
 	t.Helper()
-	forgetGuesses(t)
-	t.Cleanup(func() { testDisks.Delete(t.Name()) })
 	integration := p.integration(loginSite{login: "callback http://login.app.localhost/oauth2/callback", session: "domain app.localhost"})
 	app := upstream(t)
 	gate := "admit corp {\nlogin\n" + whoHeaders + "}\n" + app
-	f := serveFront(t, "storage admit_test "+t.Name()+"\n"+integration+homeIntegration(t, "home", ""),
+	f := serveHosts(t, integration+homeIntegration(t, "home", ""),
 		"http://login.app.localhost:PORT, http://a.app.localhost:PORT, http://b.app.localhost:PORT {\nlog\n"+gate+"\n}\n"+
 			"http://open.app.localhost:PORT {\n"+app+"\n}\nhttp://other.app.localhost:PORT {\nadmit home {\nlogin\n}\n"+app+"\n}\n")
 	t.Cleanup(func() { p.keptSecret(f) })
 	return f
 }
 
-// One host where all log in, whose session counts on those beside it.
-func TestCentralLogin(t *testing.T) {
-	p := newProvider(t)
-	f := serveDomain(t, p)
-	b := f.web()
-	a := b.open("http://a.app.localhost/deep?x=%2F&y")
-	if !a.reached() || a.seen(t).URI != "/deep?x=%2F&y" || b.at.Host != "a.app.localhost" || p.login().asked.Get("redirect_uri") != "http://login.app.localhost/oauth2/callback" {
-		t.Fatalf("%v\n%s", b.trail, a.body)
-	}
-	if a := b.open("http://b.app.localhost/x"); !a.reached() || len(b.trail) != 1 {
-		t.Errorf("beside it: %v", b.trail)
-	}
-	for _, c := range b.cookies {
-		if strings.HasPrefix(c.Name, "__Host-") || c.Name == "__Secure-admit-corp" && (c.Domain != ".app.localhost" || !c.Secure || !c.HttpOnly) {
-			t.Errorf("cookie %s", c.Raw)
-		}
-	}
-	// Not where nobody asks for it, nor is its cookie seen there.
-	if a := b.open("http://other.app.localhost/x"); a.reached() {
-		t.Error("in with another integration")
-	}
-	// Logging out on one host ends it on all, and comes back.
-	a = b.open("http://a.app.localhost/oauth2/logout")
-	if asked := p.last("/end-session").form.Get("post_logout_redirect_uri"); a.StatusCode != 200 || asked != "http://login.app.localhost/oauth2/logged-out" {
-		t.Errorf("%v, asked %q\n%s", b.trail, asked, a.body)
-	}
-	if n := p.count("/authorize"); n != 1 {
-		t.Errorf("%d logins: %v", n, b.trail)
-	}
-	if a, _ := b.request(navigated{method: "GET", target: "http://b.app.localhost/x"}); a.reached() {
-		t.Error("in after logging out")
-	}
-}
-
 // threats 41, 56: who logs in at the one host goes back to hosts that share the
 // session and are protected, and to no others.
-func TestCentralLoginTargets(t *testing.T) {
+func TestCentralReturnTargets(t *testing.T) {
 	p := newProvider(t)
 	f := serveDomain(t, p)
 	for target, good := range map[string]bool{
