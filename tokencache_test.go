@@ -80,7 +80,7 @@ func TestTokensOutliveReload(t *testing.T) {
 	}
 }
 
-// What is refused is never in the cache: nobody can fill it without tokens.
+// threat 97: what is refused is never in the cache: nobody can fill it without tokens.
 func TestRefusedTokensAreNotKept(t *testing.T) {
 	s := serve(t, secretIntegration, "admit {\nrequire groups staff\n}\nrespond ok")
 	for i := range 20 {
@@ -99,7 +99,7 @@ func TestRefusedTokensAreNotKept(t *testing.T) {
 	}
 }
 
-// Everything that a verified token depends on is part of what its place in the pool
+// threats 81, 89: everything that a verified token depends on is part of what its place in the pool
 // depends on. Fields that are added to a policy or a mapping later are found here.
 func TestTokensDependOn(t *testing.T) {
 	base := func() *draft {

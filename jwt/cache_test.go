@@ -34,7 +34,8 @@ func kept(n int) (CacheKey, *Token, *claims.Identity) {
 	return NewCacheKey(fmt.Sprint("token ", n)), t, testMapping.Identify(set.Clone())
 }
 
-// What is found is what was kept, in its own space.
+// What is found is what was kept, in its own space. threat 7: another spelling of a
+// token is another token.
 func TestCache(t *testing.T) {
 	c := NewCache(0, 64<<20)
 	one, other := c.NewSpace(), c.NewSpace()
@@ -101,7 +102,7 @@ func TestCacheKeySHA(t *testing.T) {
 	}
 }
 
-// A token that was kept is judged like one that comes for the first time.
+// threat 23: a token that was kept is judged like one that comes for the first time.
 func TestRecheck(t *testing.T) {
 	now, source := noon, &fakeSource{set: keySet(t, jwkOf(edTest(), "kid", "a"), jwkOf(ec256(), "kid", "b"))}
 	p := basePolicy()

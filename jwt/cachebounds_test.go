@@ -9,7 +9,7 @@ import (
 	"unsafe"
 )
 
-// The bounds hold whatever comes, and what is used stays.
+// threat 97: the bounds hold whatever comes, and what is used stays.
 func TestCacheBounds(t *testing.T) {
 	for _, tc := range []struct {
 		entries int
