@@ -123,11 +123,15 @@ func (in *integration) identify(d claims.Decision, session *oauth.Session) (clai
 		if !ok {
 			return d, false
 		}
-		return in.known(d, user.ID, user.Claims), true
-	}
-	set, err := claims.Parse(session.Claims)
-	if err == nil {
-		d.Identity = in.mapping.Identify(set)
+		d.Identity = session.Identity(user.Claims, func() *claims.Identity { return in.known(d, user.ID, user.Claims).Identity })
+	} else {
+		d.Identity = session.Identity(in.mapping, func() *claims.Identity {
+			set, err := claims.Parse(session.Claims)
+			if err != nil {
+				return nil
+			}
+			return in.mapping.Identify(set)
+		})
 	}
 	if d.Verdict = ""; d.Identity == nil {
 		d.Verdict, d.Reason = claims.Refused, claims.NoIdentity

@@ -41,6 +41,9 @@ func NewCacheKey(raw string) CacheKey {
 	return k
 }
 
+// Sum returns the hash alone, for memories of other texts than tokens.
+func (k *CacheKey) Sum() [16]byte { return k.sum }
+
 // hasher is the room that hashing a token takes. Two that are used at once share no
 // cache line.
 type hasher struct {

@@ -31,7 +31,7 @@ const (
 // is for the host where it begins, a logout for all that share the session. The
 // error is a store.ErrUnavailable.
 func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Request, kind AttemptKind, returnTo string, crossSite bool) (*Attempt, error) {
-	seals, err := s.seals.get(ctx, secretName)
+	seals, err := s.sealers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *Sessions) Finish(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if name, ok := StateIntegration(state); !ok || name != s.config.Integration {
 		return nil, ErrStateInvalid
 	}
-	seals, err := s.seals.get(ctx, secretName)
+	seals, err := s.sealers(ctx)
 	if err != nil {
 		return nil, err
 	}

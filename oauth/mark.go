@@ -53,6 +53,8 @@ func (s *Sessions) putMark(ctx context.Context, m mark, at, before, until time.T
 	defer cancel()
 	// Noted here first: where the storage fails, this process at least knows it.
 	s.marks.put(m, before, at)
+	defer s.marksMade.Add(1) // when all of it is noted
+	s.marksMade.Add(1)
 	if m.kind != MarkSession {
 		if other, err := s.loadMark(ctx, m); err == nil && other.After(before) && !other.After(before.Add(leeway)) {
 			before = other // of a node whose clock is ahead: nobody gets back in
@@ -100,23 +102,46 @@ func (s *Sessions) marksOf(names []mark, session *Session) []mark {
 // are not remembered are asked for all at once; each is asked for at most once in
 // 10 s, those of a user or of all for many sessions together.
 func (s *Sessions) revoked(ctx context.Context, session *Session) error {
+	made, now := s.marksMade.Load(), s.now()
+	if session.opened != nil {
+		if known := session.opened.unmarked.Load(); known != nil && known.marks == made && now.Before(known.until) && !now.Before(known.until.Add(-2*markLife)) {
+			return nil
+		}
+	}
+	known, err := s.asked(ctx, session)
+	if err != nil {
+		return err
+	}
+	if session.opened != nil {
+		session.opened.unmarked.Store(&unmarked{known.Add(markLife), made})
+	}
+	return nil
+}
+
+// asked is revoked for a session about which the marks are asked. It returns when
+// the oldest of what it was told was so.
+func (s *Sessions) asked(ctx context.Context, session *Session) (oldest time.Time, err error) {
+	oldest = s.now()
 	var names [maxMarksOf]mark
 	var before [maxMarksOf]time.Time
 	var asked [maxMarksOf]*lookup[time.Time]
 	n := len(s.marksOf(names[:0], session))
 	for i, m := range names[:n] {
-		before[i], asked[i] = s.marks.start(ctx, m)
+		var at time.Time
+		before[i], at, asked[i] = s.marks.start(ctx, m)
+		if at.Before(oldest) {
+			oldest = at
+		}
 	}
 	for i, question := range asked[:n] {
 		if question != nil {
-			var err error
 			if before[i], err = question.wait(ctx); err != nil {
-				return fmt.Errorf("oauth: whether a session was ended: %w", err)
+				return oldest, fmt.Errorf("oauth: whether a session was ended: %w", err)
 			}
 		}
 		if !before[i].IsZero() && !session.Began.After(before[i]) {
-			return ErrSessionRevoked
+			return oldest, ErrSessionRevoked
 		}
 	}
-	return nil
+	return oldest, nil
 }

@@ -106,7 +106,7 @@ func (s *Sessions) DeleteRevoked(ctx context.Context) (n int, err error) {
 // eachRecord calls a function with each session in the storage that is one of
 // these, those that are over too.
 func (s *Sessions) eachRecord(ctx context.Context, call func(key string, session *Session) error) error {
-	seals, err := s.seals.get(ctx, secretName)
+	seals, err := s.sealers(ctx)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,7 @@ type Session struct {
 	Began, Seen, Ends time.Time
 
 	stored bool // kept in storage; what the cookie holds is a reference
+	opened *sessionMemo
 }
 
 // Grant returns what the provider said last.
@@ -73,6 +74,7 @@ func (s *Session) Take(g *Grant) {
 	tokens.Refresh = cmp.Or(tokens.Refresh, s.Tokens.Refresh)
 	s.Claims, s.Due, s.Tokens = g.Claims, g.Due, tokens
 	s.Subject, s.SID = cmp.Or(g.Subject, s.Subject), cmp.Or(g.SID, s.SID)
+	s.opened = nil // it is another one now
 	s.settle()
 }
 
@@ -120,7 +122,7 @@ func (s *Sessions) over(session *Session) bool {
 // are [store.ErrUnavailable], it returns [ErrSessionSize] for a session that does
 // not fit into cookies where only these are allowed.
 func (s *Sessions) Start(ctx context.Context, w http.ResponseWriter, r *http.Request, session *Session) error {
-	seals, err := s.seals.get(ctx, secretName)
+	seals, err := s.sealers(ctx)
 	if err != nil {
 		return err
 	}
@@ -174,7 +176,7 @@ func reference(session *Session) *Session {
 	return &Session{ID: session.ID, Began: session.Began, Ends: session.Ends, stored: true}
 }
 
-// Open returns the session of a request, checked against the marks that are at
+// Open returns the session of a request, which is shared and must not be changed, checked against the marks that are at
 // most 10 s old, and renewed from the provider if it is due. It waits for that for
 // 3 s; then, or while the provider is out of reach, the session counts as it is,
 // until an hour after it was due: after that it is [ErrSessionExpired]. The error
@@ -196,7 +198,7 @@ func (s *Sessions) open(ctx context.Context, r *http.Request, current func(conte
 	if !s.cookies.present(r) {
 		return nil, ErrNoSession
 	}
-	seals, err := s.seals.get(ctx, secretName)
+	seals, err := s.sealers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +221,9 @@ func (s *Sessions) open(ctx context.Context, r *http.Request, current func(conte
 // opened returns the sessions and references in the cookies of a request, the
 // latest login first. They are genuine, and nothing more is known of them.
 func (s *Sessions) opened(seals *sessionSeals, r *http.Request) []*Session {
+	if first, second, ok := s.cookies.alone(r); ok {
+		return s.openedAlone(seals, first, second)
+	}
 	sessions := s.cookies.open(seals.cookie, r)
 	if len(sessions) > 1 {
 		slices.SortStableFunc(sessions, func(a, b *Session) int {
@@ -229,6 +234,28 @@ func (s *Sessions) opened(seals *sessionSeals, r *http.Request) []*Session {
 		})
 	}
 	return sessions
+}
+
+// openedAlone is opened for a request with one session, which is remembered.
+func (s *Sessions) openedAlone(seals *sessionSeals, first, second string) []*Session {
+	session := s.memory.get(first, second, func() *Session {
+		var seconds []string
+		switch {
+		case !s.cookies.plausible(first):
+			return nil
+		case s.cookies.plausible(second):
+			seconds = []string{second}
+		}
+		session := s.cookies.openFirst(seals.cookie, first, seconds)
+		if session != nil {
+			session.opened = &sessionMemo{size: len(first) + len(second)}
+		}
+		return session
+	})
+	if session == nil {
+		return nil
+	}
+	return []*Session{session}
 }
 
 // check returns the session that a cookie stands for, if it counts.
@@ -247,8 +274,7 @@ func (s *Sessions) check(ctx context.Context, session *Session) (*Session, error
 		case err != nil:
 			return nil, err
 		}
-		own := *record
-		if session = &own; s.over(session) {
+		if session = record; s.over(session) {
 			return nil, ErrSessionExpired
 		}
 	}
@@ -266,7 +292,7 @@ func (s *Sessions) Renew(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if s.fresh(session, now) || s.over(session) {
 		return nil
 	}
-	seals, err := s.seals.get(ctx, secretName)
+	seals, err := s.sealers(ctx)
 	if err != nil {
 		return err
 	}
@@ -279,7 +305,6 @@ func (s *Sessions) Renew(ctx context.Context, w http.ResponseWriter, r *http.Req
 		renewed = *reference(session) // under the first secret from now on
 	}
 	if value := s.cookies.seal(seals.cookie, &renewed); s.cookies.fits(value) {
-		session.Seen = now
 		s.cookies.write(w, r, value, session.Ends.Sub(now))
 	}
 	return nil
@@ -296,7 +321,7 @@ func (s *Sessions) fresh(session *Session, now time.Time) bool {
 // cookie may still count.
 func (s *Sessions) End(ctx context.Context, w http.ResponseWriter, r *http.Request, session *Session) error {
 	s.Clear(w, r)
-	seals, err := s.seals.get(ctx, secretName)
+	seals, err := s.sealers(ctx)
 	if err == nil {
 		for _, other := range s.opened(seals, r) {
 			if other.ID != session.ID && !s.over(other) {

@@ -54,6 +54,10 @@ type Sessions struct {
 	storage store.Store
 	now     func() time.Time
 
+	memory    openedCookies
+	marksMade atomic.Uint64 // by this process
+
+	ready   atomic.Pointer[sessionSeals] // once they are known, so that no request waits for another
 	seals   lookups[string, *sessionSeals]
 	records lookups[string, *Session]
 	marks   lookups[mark, time.Time]
@@ -129,6 +133,18 @@ func NewSessions(config SessionConfig, storage store.Store, now func() time.Time
 func (s *Sessions) Covers(host string) bool {
 	domain, host := strings.ToLower(strings.TrimPrefix(s.config.Domain, ".")), strings.ToLower(host)
 	return domain == "" || host == domain || strings.HasSuffix(host, "."+domain)
+}
+
+// sealers returns what seals and opens, which is asked for until it is known.
+func (s *Sessions) sealers(ctx context.Context) (*sessionSeals, error) {
+	if seals := s.ready.Load(); seals != nil {
+		return seals, nil
+	}
+	seals, err := s.seals.get(ctx, secretName)
+	if err == nil {
+		s.ready.Store(seals)
+	}
+	return seals, err
 }
 
 // newSeals derives the keys. What a seal depends on is bound to it (threat 44).

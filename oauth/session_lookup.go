@@ -31,6 +31,7 @@ type answer[V any] struct {
 
 // lookup is a question that has been asked.
 type lookup[V any] struct {
+	at    time.Time
 	done  chan struct{} // closed when the answer is there
 	value V
 	err   error
@@ -38,32 +39,32 @@ type lookup[V any] struct {
 
 // get returns the answer, which is at most as old as life says.
 func (l *lookups[K, V]) get(ctx context.Context, key K) (V, error) {
-	value, asked := l.start(ctx, key)
+	value, _, asked := l.start(ctx, key)
 	if asked == nil {
 		return value, nil
 	}
 	return asked.wait(ctx)
 }
 
-// start returns the answer if it is known, and else the question, which is then
-// on its way. It does not depend on the one who asks first: the others wait too.
-func (l *lookups[K, V]) start(ctx context.Context, key K) (value V, asked *lookup[V]) {
+// start returns the answer if it is known, and since when, and else the question,
+// which is then on its way. It does not depend on the one who asks first: the others wait too.
+func (l *lookups[K, V]) start(ctx context.Context, key K) (value V, at time.Time, asked *lookup[V]) {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if a, ok := l.known[key]; ok && l.counts(a, now) {
-		return a.value, nil
+		return a.value, a.at, nil
 	}
 	if asked = l.running[key]; asked != nil {
-		return value, asked
+		return value, asked.at, asked
 	}
-	asked = &lookup[V]{done: make(chan struct{})}
+	asked = &lookup[V]{done: make(chan struct{}), at: now}
 	if l.running == nil {
 		l.running = make(map[K]*lookup[V])
 	}
 	l.running[key] = asked
 	go l.run(context.WithoutCancel(ctx), key, asked, now)
-	return value, asked
+	return value, now, asked
 }
 
 func (l *lookups[K, V]) run(ctx context.Context, key K, asked *lookup[V], now time.Time) {

@@ -45,6 +45,7 @@ func (s *Sessions) storeRecord(ctx context.Context, seals *sessionSeals, session
 		return err
 	}
 	record := *session
+	record.opened = new(sessionMemo)
 	s.records.put(session.ID, &record, at)
 	return nil
 }
@@ -52,7 +53,7 @@ func (s *Sessions) storeRecord(ctx context.Context, seals *sessionSeals, session
 // loadRecord reads a session from the storage. The error is a
 // [store.ErrNotExist], [ErrSessionInvalid] or a [store.ErrUnavailable].
 func (s *Sessions) loadRecord(ctx context.Context, id string) (*Session, error) {
-	seals, err := s.seals.get(ctx, secretName)
+	seals, err := s.sealers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func openRecord(seals *sessionSeals, value []byte) (*Session, error) {
 	if !ok || session.stored { // a reference
 		return nil, ErrSessionInvalid
 	}
-	session.stored = true
+	session.stored, session.opened = true, new(sessionMemo)
 	return session, nil
 }
 

@@ -77,8 +77,7 @@ func (s *Sessions) current(ctx context.Context, session *Session) (*Session, err
 	renewed, err := s.refresh(ctx, session.ID, counts)
 	switch {
 	case err == nil:
-		own := *renewed
-		session = &own
+		session = renewed
 	case final(err):
 		if marked := s.revoked(ctx, session); marked != nil {
 			return nil, marked

@@ -18,7 +18,7 @@ const minDue = 10 * time.Second
 // others find what it was told (threat 69). Who does not get the lock does not
 // ask. What could not be kept is noted in f, and taken up the next time.
 func (s *Sessions) renewFromProvider(ctx context.Context, id string, f *failure) (*Session, error) {
-	seals, err := s.seals.get(ctx, secretName)
+	seals, err := s.sealers(ctx)
 	if err != nil {
 		return nil, s.observed(err)
 	}

@@ -107,12 +107,6 @@ func TestSessionRecordMemory(t *testing.T) {
 		}
 		c.advance(5 * time.Second / 2)
 	}
-	// What a caller does with a session stays with the caller.
-	session, _ := s.Open(context.Background(), b.request())
-	session.User = "eve"
-	if got := b.open(s); got != "ada" {
-		t.Errorf("got %s", got)
-	}
 }
 
 // TestSessionOutage: a storage out of reach is neither a missing nor a good

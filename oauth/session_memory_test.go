@@ -1,0 +1,132 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// A cookie is opened once, and what was made of it once for each thing that it was
+// made of.
+func TestSessionMemory(t *testing.T) {
+	s, b := node(t, newClock(), newDisk()), newBrowser()
+	b.login(t, s, Session{User: "ada", Claims: large(3000)}) // two cookies
+	open := func() *Session {
+		session, err := s.Open(context.Background(), b.request())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return session
+	}
+	first := open()
+	if open() != first {
+		t.Error("opened twice")
+	}
+	one, two, made := new(int), new(int), 0
+	make := func() *claims.Identity {
+		made++
+		return new(claims.Identity)
+	}
+	for i, step := range []struct {
+		of   any
+		want int
+	}{{one, 1}, {one, 1}, {two, 2}, {two, 2}, {one, 3}} {
+		if open().Identity(step.of, make); made != step.want {
+			t.Errorf("step %d: made %d times, want %d", i, made, step.want)
+		}
+	}
+	if s.Renew(context.Background(), httptest.NewRecorder(), b.request(), first) != nil || !first.Seen.Equal(first.Began) {
+		t.Error("what is shared was changed")
+	}
+}
+
+// threat 45: a session that is remembered ends at once in the process where it is
+// ended, and within 10 s in another, whatever was asked before.
+func TestSessionMemoryMarks(t *testing.T) {
+	for _, store := range []string{"cookie", "storage"} {
+		for kind, end := range map[string]func(*Sessions, *Session) error{
+			"session": func(s *Sessions, session *Session) error {
+				return s.End(context.Background(), httptest.NewRecorder(), request(), session)
+			},
+			"user": func(s *Sessions, _ *Session) error { return s.Revoke(context.Background(), "ada", time.Hour) },
+			"all":  func(s *Sessions, _ *Session) error { return s.Revoke(context.Background(), "", time.Hour) },
+		} {
+			c, d := newClock(), newDisk()
+			in := func(config *SessionConfig) { config.Store = store }
+			here, there, b := node(t, c, d, in), node(t, c, d, in), newBrowser()
+			session := b.login(t, here, Session{User: "ada"})
+			for range 3 {
+				c.advance(3 * time.Second)
+				if got := b.open(here) + b.open(there); got != "adaada" {
+					t.Fatalf("%s, %s: %s", store, kind, got)
+				}
+			}
+			if err := end(here, session); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.open(here); got != "revoked" {
+				t.Errorf("%s, %s: here %s", store, kind, got)
+			}
+			if c.advance(10 * time.Second); b.open(there) != "revoked" {
+				t.Errorf("%s, %s: there %s after 10 s", store, kind, b.open(there))
+			}
+		}
+	}
+}
+
+// threat 97: the memory has a bound, and gives the right answer beyond it.
+func TestSessionMemoryBounds(t *testing.T) {
+	var o openedCookies
+	text := func(n int) string { return fmt.Sprint(n, strings.Repeat("x", 4000)) }
+	ask := func(n int) {
+		session := o.get(text(n), "", func() *Session { return &Session{User: fmt.Sprint(n), opened: &sessionMemo{size: len(text(n))}} })
+		if session.User != fmt.Sprint(n) {
+			t.Errorf("%d: got %s", n, session.User)
+		}
+	}
+	const asked = 2 * openedShards * openedBytes / 5000
+	var all sync.WaitGroup
+	for k := range 4 {
+		all.Go(func() {
+			for n := range asked {
+				ask((n*7 + k) % asked)
+			}
+		})
+	}
+	all.Wait()
+	for i := range o.shards {
+		shard := &o.shards[i]
+		bytes := 0
+		for _, session := range shard.known {
+			bytes += session.opened.size + openedSize
+		}
+		if bytes != shard.bytes || bytes > openedBytes || bytes < openedBytes/2 {
+			t.Errorf("part %d: %d bytes, counted %d", i, bytes, shard.bytes)
+		}
+	}
+	if o.get("forged", "", func() *Session { return nil }) != nil {
+		t.Error("what does not open was kept")
+	}
+}
+
+// What a request with a session costs once it is known.
+func TestSessionMemoryAllocations(t *testing.T) {
+	s, b := node(t, newClock(), newDisk()), newBrowser()
+	b.login(t, s, Session{User: "ada", Claims: large(1000)})
+	r, ctx := b.request(), context.Background()
+	identity := new(claims.Identity)
+	if n := testing.AllocsPerRun(100, func() {
+		session, err := s.Open(ctx, r)
+		if err != nil || session.Identity(s, func() *claims.Identity { return identity }) != identity {
+			t.Fatal(err)
+		}
+	}); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
