@@ -69,6 +69,34 @@ func TestLoginWayIn(t *testing.T) {
 	t.Error("the page has no such site")
 }
 
+// The site of docs/from-oauth2-proxy.md tells the application what oauth2-proxy
+// would, and leaves the same paths alone.
+func TestFromOAuth2ProxySite(t *testing.T) {
+	t.Setenv("APP_SECRET", clientSecret)
+	config := adaptTree(t, readDoc(t, "docs/from-oauth2-proxy.md").first("caddyfile").text)
+	p, as := providerFor(t, config, "corp", object{"groups": []string{"staff", "ops"}})
+	addr := runBehindProxy(t, config)
+	const site = "https://app.example.com"
+	visit(t, addr, as, []visitRow{
+		{name: "staff", url: site + "/x?rd=1", status: 200, want: "in\nX-Auth-Request-Email: ada@example.com\nX-Auth-Request-Groups: staff,ops\nX-Auth-Request-User: ada\n"},
+		{name: "another domain", url: site + "/", claims: object{"email": "ada@example.com.evil.example"}, status: 403, want: "rule"},
+		{name: "an address that is not verified", url: site + "/", claims: object{"email_verified": false}, status: 403, want: "rule"},
+		{name: "not staff", url: site + "/", claims: object{"groups": []string{"ops"}}, status: 403, want: "rule"},
+	})
+	if asked := p.login().asked.Get("redirect_uri"); asked != site+"/oauth2/callback" {
+		t.Errorf("redirect URI %s", asked)
+	}
+	for _, row := range []exampleRow{
+		{name: "health", path: "/health", status: 200, body: "in\n"},
+		{name: "health, a change", method: "POST", path: "/health", status: 401},
+		{name: "webhook", method: "POST", path: "/webhooks/x", headers: []string{"X-Auth-Request-User: root"}, status: 200, body: "in\n"},
+		{name: "webhook, by another path", method: "POST", path: "/webhooks/../x", status: 401},
+	} {
+		row.host = "app.example.com"
+		t.Run(row.name, func(t *testing.T) { row.send(t, addr) })
+	}
+}
+
 // The commands of docs/login.md print what the page shows.
 func TestLoginCommands(t *testing.T) {
 	doc := readDoc(t, "docs/login.md")

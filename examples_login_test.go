@@ -160,6 +160,7 @@ func visitSubdomains(t *testing.T, config map[string]any) {
 		{name: "docs, nobody reads", host: "docs.corp.example.com", path: "/", status: 200, body: "in\n"},
 		{name: "docs, nobody changes", method: "PUT", host: "docs.corp.example.com", path: "/", status: 401, body: "missing_credential"},
 		{name: "wiki, a program", host: "wiki.corp.example.com", path: "/", status: 401, body: "missing_credential"},
+		{name: "lab, a socket of nobody", host: "lab.corp.example.com", path: "/stream", headers: []string{"Connection: Upgrade", "Upgrade: websocket"}, status: 401, body: "missing_credential"},
 	} {
 		t.Run(row.name, func(t *testing.T) { row.send(t, addr) })
 	}
