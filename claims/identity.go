@@ -123,11 +123,14 @@ func (id *Identity) Groups() []string {
 	return id.groups
 }
 
+// toRemember is about what [Identity.Remember] adds later for a few headers.
+const toRemember = 128
+
 // Size returns about how many bytes of memory the identity takes with everything
 // that hangs on it alone. It reads the groups, so that none are read later.
 func (id *Identity) Size() int {
 	groups := id.Groups()
-	size := int(unsafe.Sizeof(*id)) + id.claims.size() + len(id.user) + cap(groups)*int(unsafe.Sizeof(""))
+	size := int(unsafe.Sizeof(*id)) + id.claims.size() + len(id.user) + (1+cap(groups))*int(unsafe.Sizeof("")) + toRemember
 	for _, group := range groups {
 		size += len(group) // more than it is where the text is a part of the claims
 	}
