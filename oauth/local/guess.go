@@ -93,13 +93,14 @@ type guess struct {
 	name    guessKey // as counted
 	id      guessKey // exactly
 	address guessKey
+	nobody  bool // counted by address alone
 }
 
 func (l *Limiter) guess(id string, address netip.Addr) guess {
 	return guess{
 		name:    l.hash("name", canonical(id)),
 		id:      l.hash("id", id),
-		address: l.hash("address", network(address)),
+		address: l.hash("address", Network(address)),
 	}
 }
 
@@ -116,10 +117,10 @@ func canonical(id string) string {
 	return norm.NFKC.String(cases.Fold().String(strings.TrimSpace(norm.NFKC.String(id[:min(len(id), maxID)]))))
 }
 
-// network returns what counts as one client: an IPv4 address, or the first 64 bits
+// Network returns what counts as one client: an IPv4 address, or the first 64 bits
 // of an IPv6 address, of which one customer has them all. Clients without an
 // address count as one.
-func network(a netip.Addr) string {
+func Network(a netip.Addr) string {
 	a = a.Unmap().WithZone("")
 	if a.Is6() {
 		p, _ := a.Prefix(64)
@@ -131,9 +132,12 @@ func network(a netip.Addr) string {
 // Locked returns a [LockedError] if a login would not be let through now, else
 // nil. It counts nothing.
 func (l *Limiter) Locked(id string, address netip.Addr) error {
+	return l.locked(l.guess(id, address))
+}
+
+func (l *Limiter) locked(g guess) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	g := l.guess(id, address)
 	_, locked := l.check(g)
 	if locked == nil {
 		return nil
@@ -147,7 +151,10 @@ func (l *Limiter) Locked(id string, address netip.Addr) error {
 // that the next could be locked it waits for their ends, at most as long as the
 // context lasts, and returns [ErrBusy] then.
 func (l *Limiter) Begin(ctx context.Context, id string, address netip.Addr) (*Attempt, error) {
-	a := &Attempt{limiter: l, guess: l.guess(id, address)}
+	return l.wait(ctx, &Attempt{limiter: l, guess: l.guess(id, address)})
+}
+
+func (l *Limiter) wait(ctx context.Context, a *Attempt) (*Attempt, error) {
 	for {
 		ended, err := l.begin(a)
 		if ended == nil {
@@ -213,7 +220,11 @@ func (l *Limiter) tell(g guess) bool {
 	return !l.knows(g) && l.users.tell(g.name, now) || fresh
 }
 
+// knows reports whether the counter of the user does not count.
 func (l *Limiter) knows(g guess) bool {
+	if g.nobody {
+		return true
+	}
 	addresses, _ := l.known.get(g.id)
 	return slices.Contains(addresses, g.address)
 }
@@ -237,7 +248,7 @@ func (a *Attempt) end(failed, known bool) {
 	if !a.exempt {
 		l.users.end(a.name, now, failed)
 	}
-	if known {
+	if known && !a.nobody {
 		l.remember(a.guess)
 	}
 	if l.ended != nil {

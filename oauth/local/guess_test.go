@@ -116,11 +116,11 @@ func TestNetwork(t *testing.T) {
 		{"fe80::1%eth0", "fe80::2%eth1", true},
 		{"::fffe:192.0.2.1", "::1", true}, // not a mapped one
 	} {
-		if same := network(netip.MustParseAddr(tc.a)) == network(netip.MustParseAddr(tc.b)); same != tc.same {
+		if same := Network(netip.MustParseAddr(tc.a)) == Network(netip.MustParseAddr(tc.b)); same != tc.same {
 			t.Errorf("%s and %s: got %v, want %v", tc.a, tc.b, same, tc.same)
 		}
 	}
-	if network(netip.Addr{}) == network(netip.MustParseAddr("::")) {
+	if Network(netip.Addr{}) == Network(netip.MustParseAddr("::")) {
 		t.Error("no address is the address ::")
 	}
 }

@@ -78,7 +78,7 @@ func (c *Checker) Check(ctx context.Context, id, password string, address netip.
 	}
 	list := c.users.list.Load()
 	stamp := list.users[id].stamp // "" for nobody
-	key := c.loginKey(id, password, stamp, network(address))
+	key := c.loginKey(id, password, stamp, Network(address))
 	good, known := c.recall(key)
 	if !known {
 		flight := c.flights.DoChan(string(key[:]), func() (any, error) {
