@@ -120,7 +120,7 @@ func (p *RelyingParty) gitHubList(ctx context.Context, user, name, access string
 	var list gitHubList
 	for page := 1; page <= gitHubPages; page++ {
 		u.RawQuery = url.Values{"per_page": {strconv.Itoa(gitHubPage)}, "page": {strconv.Itoa(page)}}.Encode()
-		body, status, err := p.call(ctx, u.String(), acceptGitHub, access)
+		body, status, err := call(ctx, p.config.Client, u.String(), acceptGitHub, access)
 		switch {
 		case err != nil:
 			return gitHubList{}, err

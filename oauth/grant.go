@@ -16,6 +16,9 @@ type Tokens struct {
 	ID string
 	// Expires is the end of the access token, zero where the endpoint did not say.
 	Expires time.Time
+	// Once is set where the endpoint said that the access token has ended already,
+	// by an "expires_in" of zero or less. A login takes it for no word at all.
+	Once bool
 	// Scope is what was granted, separated by spaces, empty where the endpoint did
 	// not say: then it is what was asked for.
 	Scope string

@@ -29,10 +29,10 @@ var together = [][]string{
 	{"phone_number", "phone_number_verified"},
 }
 
-// merge returns the claims of a token, and those of userinfo, which may be nil,
+// Merge returns the claims of a token, and those of userinfo, which may be nil,
 // that the token lacks. Whether somebody vouches for an address is said by the
 // source that has the address. Neither is changed.
-func merge(token, userinfo *claims.Set) json.RawMessage {
+func Merge(token, userinfo *claims.Set) json.RawMessage {
 	var o object
 	dropped := slices.Concat(passing, []string{sources, pointers})
 	refused := slices.Concat(dropped, protocol)

@@ -48,7 +48,7 @@ func TestMerge(t *testing.T) {
 			if tc.userinfo != "" {
 				userinfo = parsed(t, tc.userinfo)
 			}
-			if got := string(merge(parsed(t, tc.token), userinfo)); got != tc.want {
+			if got := string(Merge(parsed(t, tc.token), userinfo)); got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
 		})
@@ -80,9 +80,9 @@ func FuzzMerge(f *testing.F) {
 		if err != nil {
 			return
 		}
-		merged, err := claims.Parse(merge(first, second))
+		merged, err := claims.Parse(Merge(first, second))
 		if err != nil {
-			t.Fatalf("%s and %s: %s: %v", token, userinfo, merge(first, second), err)
+			t.Fatalf("%s and %s: %s: %v", token, userinfo, Merge(first, second), err)
 		}
 		for name, value := range merged.All() {
 			own, others := first.Get(name), second.Get(name)

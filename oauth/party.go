@@ -82,7 +82,7 @@ type RelyingParty struct {
 // mistake in the configuration at once.
 func NewRelyingParty(c RelyingPartyConfig) (*RelyingParty, error) {
 	p := &RelyingParty{config: c, tokens: NewTokenEndpoint(c.Client, c.Now)}
-	errs := []error{c.Auth.check(), p.checkEndpoints(), CheckParams(c.Params)}
+	errs := []error{c.Auth.Check(), p.checkEndpoints(), CheckParams(c.Params)}
 	switch {
 	case c.SessionToken != "" && c.SessionToken != SessionTokenID && c.SessionToken != SessionTokenAccess:
 		errs = append(errs, fmt.Errorf("oauth: session_token %q: expected id or access", c.SessionToken))
@@ -142,61 +142,18 @@ func (p *RelyingParty) byAccessToken() bool { return p.config.SessionToken == Se
 // userinfo endpoint alone says who it is.
 func (p *RelyingParty) plain() bool { return !p.OpenID() && !p.byAccessToken() }
 
-// endpoint is one kind of endpoint: how it is given by hand, and how discovery
-// names it.
-type endpoint struct {
-	option, member string
-	byHand         func(*Endpoints) *string
-	found          func(*Metadata) string
-}
-
-var (
-	authorizationEndpoint = endpoint{
-		"authorization_url", "authorization_endpoint",
-		func(e *Endpoints) *string { return &e.Authorization },
-		func(m *Metadata) string { return m.AuthorizationEndpoint },
-	}
-	tokenEndpoint = endpoint{
-		"token_url", "token_endpoint",
-		func(e *Endpoints) *string { return &e.Token },
-		func(m *Metadata) string { return m.TokenEndpoint },
-	}
-	userinfoEndpoint = endpoint{
-		"userinfo_url", "userinfo_endpoint",
-		func(e *Endpoints) *string { return &e.Userinfo },
-		func(m *Metadata) string { return m.UserinfoEndpoint },
-	}
-	endSessionEndpoint = endpoint{
-		"end_session_url", "end_session_endpoint",
-		func(e *Endpoints) *string { return &e.EndSession },
-		func(m *Metadata) string { return m.EndSessionEndpoint },
-	}
-	endpoints = []endpoint{authorizationEndpoint, tokenEndpoint, userinfoEndpoint, endSessionEndpoint}
-)
-
 // endpoint returns where an endpoint of the provider is, "" where it has none.
 // What was given by hand wins. What discovery says is checked as a jwks_uri is:
 // secrets and tokens are sent there. The error wraps [outbound.ErrUnavailable].
 func (p *RelyingParty) endpoint(ctx context.Context, e endpoint) (string, error) {
-	if url := *e.byHand(&p.config.Endpoints); url != "" || p.config.Discovery == nil {
-		return url, nil
-	}
-	m, err := p.config.Discovery.Metadata(ctx)
-	if err != nil {
-		return "", err
-	}
-	url := e.found(m)
-	if err := checkEndpoint(e.member, url, p.config.DiscoveryURL, p.config.InsecureHTTP); err != nil {
-		return "", fmt.Errorf("%w: %w", outbound.ErrUnavailable, err)
-	}
-	return url, nil
+	return e.find(ctx, *e.byHand(&p.config.Endpoints), p.config.Discovery, p.config.DiscoveryURL, p.config.InsecureHTTP)
 }
 
 // needed is endpoint for one that nothing goes on without.
 func (p *RelyingParty) needed(ctx context.Context, e endpoint) (string, error) {
 	url, err := p.endpoint(ctx, e)
 	if err == nil && url == "" {
-		err = fmt.Errorf("%w: oauth: discovery document names no %s: set %s", outbound.ErrUnavailable, e.member, e.option)
+		err = e.missing()
 	}
 	return url, err
 }

@@ -106,7 +106,7 @@ func (p *RelyingParty) identify(ctx context.Context, tokens *Tokens, id *claims.
 			return nil, err
 		}
 	}
-	g.Claims = merge(token, more)
+	g.Claims = Merge(token, more)
 	return g, nil
 }
 

@@ -57,7 +57,7 @@ func (t *TokenEndpoint) Ask(ctx context.Context, rawURL string, auth ClientAuth,
 		if err != nil {
 			return nil, err
 		}
-		config.EndpointParams.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		config.EndpointParams.Set("client_assertion_type", assertionType)
 		config.EndpointParams.Set("client_assertion", assertion)
 	}
 	token, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, t.client))
@@ -72,32 +72,42 @@ func (t *TokenEndpoint) tokens(token *oauth2.Token) *Tokens {
 		s, _ := token.Extra(name).(string)
 		return s
 	}
+	expires, once := t.expires(token.Extra("expires_in"))
 	return &Tokens{
 		Access:  token.AccessToken,
 		Refresh: token.RefreshToken,
 		Type:    strings.ToLower(token.Type()), // "Bearer" where the endpoint did not say
 		ID:      text("id_token"),
-		Expires: t.expires(token.Extra("expires_in")),
+		Expires: expires,
+		Once:    once,
 		Scope:   text("scope"),
 	}
 }
 
-// expires reads "expires_in", a number of seconds; some write it as text. What is
-// not positive says nothing.
-func (t *TokenEndpoint) expires(in any) time.Time {
-	var seconds float64
+// expires reads "expires_in", a number of seconds; some write it as text. once is
+// set for a number that is not positive.
+func (t *TokenEndpoint) expires(in any) (at time.Time, once bool) {
+	var (
+		seconds float64
+		err     error
+	)
 	switch n := in.(type) {
 	case float64:
 		seconds = n
 	case int64:
 		seconds = float64(n)
 	case string:
-		seconds, _ = strconv.ParseFloat(n, 64)
+		seconds, err = strconv.ParseFloat(n, 64)
+	default:
+		return time.Time{}, false
 	}
-	if !(seconds > 0) { // also for what is no number
-		return time.Time{}
+	switch {
+	case err != nil || math.IsNaN(seconds):
+		return time.Time{}, false
+	case seconds <= 0:
+		return time.Time{}, true
 	}
-	return t.now().Add(time.Duration(min(seconds, math.MaxInt32)) * time.Second)
+	return t.now().Add(time.Duration(min(seconds, math.MaxInt32)) * time.Second), false
 }
 
 // tokenError keeps of an error what may be shown. Those of x/oauth2 hold whole

@@ -21,7 +21,7 @@ func (p *RelyingParty) userAPI(ctx context.Context, tokens *Tokens) (*Grant, err
 	if github {
 		accept = acceptGitHub
 	}
-	s, err := p.askUser(ctx, url, accept, tokens.Access)
+	s, err := askUser(ctx, p.config.Client, url, accept, tokens.Access)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/internal/outbound"
 )
 
 // maxUserinfo is the length in bytes of the longest userinfo that becomes part of
@@ -21,7 +22,15 @@ func (p *RelyingParty) userinfo(ctx context.Context, access, subject string) (*c
 	if err != nil {
 		return nil, err
 	}
-	s, err := p.askUser(ctx, url, "application/json", access)
+	return Userinfo(ctx, p.config.Client, url, access, subject)
+}
+
+// Userinfo asks the userinfo endpoint at url with an access token. The error is a
+// [LoginError] where the endpoint has refused the token, says something about
+// somebody else than subject, or nothing that can be used. All else wraps
+// [ErrTokenEndpoint].
+func Userinfo(ctx context.Context, client *outbound.Client, url, access, subject string) (*claims.Set, error) {
+	s, err := askUser(ctx, client, url, "application/json", access)
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +41,8 @@ func (p *RelyingParty) userinfo(ctx context.Context, access, subject string) (*c
 }
 
 // askUser asks for a JSON object about the user.
-func (p *RelyingParty) askUser(ctx context.Context, url, accept, access string) (*claims.Set, error) {
-	body, status, err := p.call(ctx, url, accept, access)
+func askUser(ctx context.Context, client *outbound.Client, url, accept, access string) (*claims.Set, error) {
+	body, status, err := call(ctx, client, url, accept, access)
 	if err != nil {
 		return nil, err
 	}
@@ -51,14 +60,14 @@ func (p *RelyingParty) askUser(ctx context.Context, url, accept, access string) 
 // answer with status 200 is JSON. The error wraps [ErrTokenEndpoint] where the
 // answer says nothing about the token, and is a [LoginError] for one that is no
 // JSON.
-func (p *RelyingParty) call(ctx context.Context, url, accept, access string) (body []byte, status int, err error) {
+func call(ctx context.Context, client *outbound.Client, url, accept, access string) (body []byte, status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: userinfo: not a URL", ErrTokenEndpoint)
 	}
 	req.Header.Set("Accept", accept)
 	req.Header.Set("Authorization", "Bearer "+access)
-	resp, err := p.config.Client.Send(req)
+	resp, err := client.Send(req)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: userinfo: %w", ErrTokenEndpoint, err)
 	}
