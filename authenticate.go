@@ -36,7 +36,7 @@ func (c *checker) findOut(r *request) claims.Decision {
 	case found.place.Basic:
 		return c.guardCookie(r.Request, found.place.signIn(r, found.user, found.password))
 	}
-	return found.place.checkAll(r, found.tokens)
+	return found.place.checkAll(r, []string{found.token})
 }
 
 // fromBrowser looks at what browsers send by themselves, in the order of the

@@ -143,9 +143,7 @@ func joinPlaces(integrations []*integration) (joined []place) {
 // credential is what a client brought. The zero credential is none at all.
 type credential struct {
 	place *place
-	// tokens holds one text; several only for cookies of one name, which a
-	// neighbour domain may have planted (RFC 6265 section 8.6).
-	tokens []string
+	token string
 	// user and password are those of HTTP Basic.
 	user, password string
 }
@@ -183,7 +181,7 @@ func (p *place) look(h http.Header, query string) (found credential, reason clai
 	if reason != "" || !there {
 		return credential{}, reason
 	}
-	return credential{place: p, tokens: []string{token}}, ""
+	return credential{place: p, token: token}, ""
 }
 
 // inBasic takes user and password out of HTTP Basic (RFC 7617 section 2).
