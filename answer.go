@@ -89,15 +89,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 	if wantsPage(r.Request) {
 		p := pageFor(d, a.status)
 		p.Reason, p.RequestID = string(d.Reason), requestID(r.Request)
-		if g.login && needsLogin(d) && !g.secure(r) {
-			p.Text = onlyHTTPS
-		}
-		if a.status == http.StatusForbidden && d.Identity != nil {
-			p.User = d.Identity.User()
-			if where, ok := g.loginURL(r); ok {
-				p.Links = append(p.Links, page.Link{Path: g.asOther(where), Text: "Sign in as someone else"})
-			}
-		}
+		g.offerLogin(&p, r, d, a)
 		return g.look.Write(w, r.Request, a.status, p)
 	}
 	p := problem{http.StatusText(a.status), a.status, a.code, string(d.Reason), ""}
@@ -105,6 +97,26 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 		p.Login = g.prefix + "/login"
 	}
 	return writeProblem(w, r.Request, p)
+}
+
+// offerLogin adds to a page how to get in where logging in would help, and as whom one
+// is refused. Who sees the first of these has sent a form, which no login can bring
+// back: it is not sent anywhere by itself.
+func (g *guard) offerLogin(p *page.Page, r *request, d *claims.Decision, a answer) {
+	link := func(text string, change func(where string) string) {
+		if where, ok := g.loginURL(r); ok {
+			p.Links = append(p.Links, page.Link{Path: change(where), Text: text})
+		}
+	}
+	switch {
+	case g.login && needsLogin(d) && !g.secure(r):
+		p.Text = onlyHTTPS
+	case g.login && needsLogin(d):
+		link("Sign in", func(where string) string { return where })
+	case a.status == http.StatusForbidden && d.Identity != nil:
+		p.User = d.Identity.User()
+		link("Sign in as someone else", g.asOther)
+	}
 }
 
 // seconds writes a time as Retry-After does, rounded up.

@@ -257,6 +257,32 @@ func TestRenewedAnswer(t *testing.T) {
 	})
 }
 
+// Somebody who sends a form after the session has ended is not sent anywhere, sees
+// that it was not passed on, and how to sign in.
+func TestFormWithoutSession(t *testing.T) {
+	f, _ := serveHome(t, homeIntegration(t, "home", "basic"), "handle /closed/* {\nadmit home {\nendpoints /closed/oauth2\n}\n"+upstream(t)+"\n}\nhandle {\nadmit home {\nlogin\n}\n"+upstream(t)+"\n}")
+	const link = `<a href="/oauth2/login?return_to=%2F">Sign in</a>`
+	form := append(slices.Clone(navigation), "Sec-Fetch-Site: same-origin", "Content-Type: application/x-www-form-urlencoded")
+	broken := append(slices.Clone(form), "Cookie: __Host-admit-home=x")
+	for name, tc := range map[string]struct {
+		host, path string
+		headers    []string
+		says       string
+		linked     bool
+	}{
+		"no session":     {"localhost", "/x", form, "missing_credential", true},
+		"broken session": {"localhost", "/x", broken, "was not passed on", true},
+		"no login here":  {"localhost", "/closed/x", broken, "was not passed on", false},
+		"plain http":     {"a.example", "/x", broken, onlyHTTPS, false},
+		"bad password":   {"localhost", "/x", append(slices.Clone(broken), basicHeader("ada", "x")), "bad_password", false},
+	} {
+		a := f.ask("POST", tc.host, tc.path, tc.headers...)
+		if checkPage(t, a); a.StatusCode != 401 || !strings.Contains(a.body, tc.says) || strings.Contains(a.body, link) != tc.linked {
+			t.Errorf("%s: %d to %q\n%s", name, a.StatusCode, location(a), a.body)
+		}
+	}
+}
+
 // Whom rules refuse is told who they are, and may sign in as somebody else; a
 // script is told where to send its user.
 func TestRefusedHere(t *testing.T) {

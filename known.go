@@ -98,11 +98,11 @@ func (p *place) openSession(r *request, sent *http.Request) (first claims.Decisi
 		}
 		d := claims.Decision{Verdict: claims.Refused, Integration: in.name, Credential: "session"}
 		if err == nil {
-			if identified, ok := in.identify(d, session); ok {
+			var identified claims.Decision
+			if identified, err = in.identify(d, session); err == nil {
 				r.state.opened = &opened{in, session}
 				return identified
 			}
-			err = oauth.ErrSessionRevoked
 		}
 		if d.Reason = sessionReason(err); d.Reason != claims.StorageUnavailable {
 			r.state.dead = append(r.state.dead, in.sessions)
@@ -115,13 +115,15 @@ func (p *place) openSession(r *request, sent *http.Request) (first claims.Decisi
 }
 
 // identify makes a decision about who has a session: a local user as the list of
-// users says now, anybody else as the provider said last. It reports false if the
-// session is over because the user is gone.
-func (in *integration) identify(d claims.Decision, session *oauth.Session) (claims.Decision, bool) {
+// users says now, anybody else as the provider said last. The session is
+// [oauth.ErrSessionRevoked] if the user is gone, and [oauth.ErrSessionInvalid] if
+// none of its claims is the user id any more, since that is another claim by now: a
+// new login may bring it.
+func (in *integration) identify(d claims.Decision, session *oauth.Session) (claims.Decision, error) {
 	if in.local != nil {
 		user, ok := in.local.users.Current(session.User, session.Stamp)
 		if !ok {
-			return d, false
+			return d, oauth.ErrSessionRevoked
 		}
 		d.Identity = session.Identity(user.Claims, func() *claims.Identity { return in.known(d, user.ID, user.Claims).Identity })
 	} else {
@@ -133,10 +135,15 @@ func (in *integration) identify(d claims.Decision, session *oauth.Session) (clai
 			return in.mapping.Identify(set)
 		})
 	}
-	if d.Verdict = ""; d.Identity == nil {
-		d.Verdict, d.Reason = claims.Refused, claims.NoIdentity
+	switch {
+	case d.Identity != nil:
+		d.Verdict = ""
+	case in.local != nil:
+		d.Reason = claims.NoIdentity // as after any login
+	default:
+		return d, oauth.ErrSessionInvalid
 	}
-	return d, true
+	return d, nil
 }
 
 func sessionReason(err error) claims.Reason {

@@ -200,3 +200,22 @@ func TestLoginSessionStored(t *testing.T) {
 	}
 	other.logIn()
 }
+
+// A session whose claims no longer name the user, since another claim does by now,
+// means logging in again: the new login may bring that claim.
+func TestSessionOfNobody(t *testing.T) {
+	p := newProvider(t)
+	f, _ := p.serveLogin(loginSite{})
+	b := f.web()
+	b.logIn()
+	site := loginSite{options: "identity {\nuser employee\n}"}
+	f.reload(p.integration(site), site.body(t))
+	if a := b.fetch("GET", "/x"); a.StatusCode != 401 || !strings.Contains(a.body, "session_invalid") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	b.refused(b.open("/x"), 403, "login_refused") // once, and no more
+	p.change(func() { p.says(object{"employee": "e-1"}) })
+	if a := b.open("/x"); !a.reached() || a.seen(t).Header.Get("X-User") != "e-1" {
+		t.Errorf("%v\n%s", b.trail, a.body)
+	}
+}

@@ -54,6 +54,9 @@ func pageFor(d *claims.Decision, status int) page.Page {
 	case http.StatusServiceUnavailable:
 		return page.Page{Heading: "Not available right now", Text: "The service that says who you are does not answer. Try again in a moment."}
 	}
+	if d.Credential == "session" {
+		return page.Page{Heading: "Signed out meanwhile", Text: "Your session here is over. If you have just sent a form, it was not passed on: sign in, and send it again."}
+	}
 	if d.Reason == claims.MissingCredential {
 		return page.Page{Heading: "Sign-in needed", Text: "This page is only for people and programs that are known here."}
 	}
