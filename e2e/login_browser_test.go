@@ -136,7 +136,7 @@ func loginRenewed(t *testing.T, o *office) {
 	page := o.person(t)
 	o.enter(t, page, "/", "cleo")
 	o.counts(t)
-	overdue(t, dueAfter)
+	overdue(t)
 	if status := page.visit(t, o.site+"/later"); status != 200 {
 		t.Errorf("after the end of the access token: %d", status)
 	}

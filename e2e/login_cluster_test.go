@@ -120,7 +120,7 @@ func TestLoginClusterCrash(t *testing.T) {
 	all[1].wantUser(t, request{cookie: session}, "ada")
 	p.counts(t)
 	p.fault("/token", p.hang)
-	overdue(t, dueAfter)
+	overdue(t)
 	for _, c := range all {
 		started := time.Now()
 		c.wantUser(t, request{cookie: session}, "ada")

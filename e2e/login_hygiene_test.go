@@ -62,10 +62,10 @@ func TestLoginHygiene(t *testing.T) {
 	}
 	c.sent.add("marked-access-token", "marked-id-token-payload", "marked-signature")
 
-	overdue(t, dueAfter)
+	overdue(t)
 	c.wantUser(t, request{cookie: session, path: "/x"}, "ada") // renewed
 	p.account(t, "ada", nil)
-	overdue(t, dueAgain)
+	overdue(t)
 	c.wantRefusal(t, request{cookie: session, path: "/x"}, 401, "session_expired", "session_invalid", "revoked")
 	who.visit(c.URL + "/oauth2/logout")
 
