@@ -28,12 +28,19 @@ var gateOptions = table[gate]{
 	"any":         {usage: "[<matcher>] {", repeats: true, read: readAny},
 	"report_only": {usage: "[{]", read: readReportOnly},
 	"header_up":   {usage: "<Header> <value> [<claim> <pattern>...]", repeats: true, read: readHeaderUp},
-	"forward":     {usage: "client|none|token [<Header>]", read: readForwardLine},
-	"origins":     list("<origin>... | *", func(g *gate) *[]string { return &g.Origins }),
-	"public_url":  text("<url>", func(g *gate) *string { return &g.PublicURL }),
-	"realm":       text("<text>", func(g *gate) *string { return &g.Realm }),
-	"errors":      word("direct|handle_errors", func(g *gate) *string { return &g.Errors }),
-	"endpoints":   text("<prefix>", func(g *gate) *string { return &g.Endpoints }),
+	"forward":     {usage: "client|none|token|access_token|id_token [<Header>] | exchange {", read: readForwardLine},
+	"assertion": {usage: "<Header> [<audience>]", read: func(o option, g *gate) error {
+		g.Assertion = &Assertion{Header: o.args[0]}
+		if len(o.args) == 2 {
+			g.Assertion.Audience = o.args[1]
+		}
+		return nil
+	}},
+	"origins":    list("<origin>... | *", func(g *gate) *[]string { return &g.Origins }),
+	"public_url": text("<url>", func(g *gate) *string { return &g.PublicURL }),
+	"realm":      text("<text>", func(g *gate) *string { return &g.Realm }),
+	"errors":     word("direct|handle_errors", func(g *gate) *string { return &g.Errors }),
+	"endpoints":  text("<prefix>", func(g *gate) *string { return &g.Endpoints }),
 	"pages": {usage: "{", read: func(o option, g *gate) error {
 		g.Pages = new(Pages)
 		return pagesOptions.read(o.lines(), g.Pages)
@@ -142,6 +149,9 @@ func readReportOnly(o option, g *gate) error {
 }
 
 func readForwardLine(o option, g *gate) error {
+	if o.block {
+		return o.Errf("forward %s: takes no block: expected one only after exchange", o.args[0])
+	}
 	g.Forward = &Forward{What: o.args[0]}
 	if len(o.args) == 2 {
 		g.Forward.Header = o.args[1]

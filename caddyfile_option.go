@@ -80,7 +80,7 @@ func (o option) check(usage string) error {
 		return o.Errf("%s: an argument is empty: expected \"%s\"", o.word, form)
 	case o.block && !block:
 		return o.Errf("%s takes no block: expected \"%s\"", o.word, form)
-	case block && len(o.lines()) == 0 && (o.block || !strings.HasSuffix(usage, "[{]")):
+	case block && len(o.lines()) == 0 && (o.block || !strings.HasSuffix(usage, "[{]") && !strings.Contains(usage, " | ")):
 		return o.Errf("%s: expected a block that is not empty: \"%s\"", o.word, form)
 	}
 	return nil
@@ -99,7 +99,7 @@ func (o option) checked(check func(e *expander)) error {
 // shape reads a usage such as "<name> [<scheme>]": how many arguments it means,
 // not counting a matcher, and whether a block follows, or with "[{]" may follow.
 // A lone "|" stands between alternatives; from the fewest to the most arguments of
-// them all are taken.
+// them all are taken, and a block if one of them has it.
 func shape(usage string) (least, most int, block bool) {
 	const unlimited = 1 << 30
 	least = unlimited

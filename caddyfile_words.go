@@ -12,7 +12,7 @@ var notYet = []string{
 	// Integrations.
 	"client_credentials", "introspection", "userinfo always",
 	// Gates.
-	"assertion", "forward access_token", "forward exchange", "forward id_token",
+	"forward exchange",
 }
 
 // notAvailable is the error for an option of which notYet lists this form.

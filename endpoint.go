@@ -35,7 +35,7 @@ func init() {
 		"/userinfo":           {[]string{"GET", "HEAD"}, true, (*guard).hasSessions, (*guard).serveUserinfo},
 		"/token":              {[]string{"POST"}, true, (*guard).makesTokens, (*guard).serveToken},
 		"/revoke":             {[]string{"POST"}, true, (*guard).makesTokens, (*guard).serveRevoke},
-		"/jwks":               {[]string{"GET", "HEAD"}, false, (*guard).makesTokens, (*guard).serveJWKS},
+		"/jwks":               {[]string{"GET", "HEAD"}, false, (*guard).hasKeys, (*guard).serveJWKS},
 	}
 }
 

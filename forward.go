@@ -12,8 +12,10 @@ import (
 // Forward says which credential the upstream sees.
 type Forward struct {
 	// What is "client" (everything stays where the client put it, but for the
-	// query), "none", or "token": the token itself in Header. Default: a token
-	// stays, passwords and API keys are taken out.
+	// query), "none", or what is put into Header: "token" (the one that the client
+	// sent), "access_token" (that one, or the session's), or "id_token" (the
+	// session's). Default: a token stays, one that was made from HTTP Basic goes
+	// into Authorization, passwords, client secrets and API keys are taken out.
 	What string `json:"what,omitempty"`
 	// Header is where a token goes. Default: Authorization, after "Bearer".
 	Header string `json:"header,omitempty"`
@@ -29,18 +31,19 @@ func readForward(e *expander, f *Forward) forwarding {
 	if f == nil {
 		return forwarding{what: "standard"}
 	}
-	e.word("forward", f.What, "client", "none", "token")
+	e.word("forward", f.What, "client", "none", "token", "access_token", "id_token")
 	out := forwarding{what: f.What, header: textproto.CanonicalMIMEHeaderKey(e.text("forward", f.Header))}
-	if out.header == "" && f.What == "token" {
+	puts := f.What == "token" || f.What == "access_token" || f.What == "id_token"
+	if out.header == "" && puts {
 		out.header = "Authorization"
 	}
 	switch {
 	case f.What == "":
-		e.fail("forward: expected client, none or token")
-	case f.What != "token" && f.Header != "":
-		e.fail("forward %s %q: expected a header name only after token", f.What, f.Header)
+		e.fail("forward: expected client, none, token, access_token or id_token")
+	case !puts && f.Header != "":
+		e.fail("forward %s %q: expected a header name only after token, access_token and id_token", f.What, f.Header)
 	case f.Header != "" && !mayCarryToken(out.header):
-		e.fail("forward token %q: not the name of a header for a token: expected one as X-Token", f.Header)
+		e.fail("forward %s %q: not the name of a header for a token: expected one as X-Token", f.What, f.Header)
 	}
 	return out
 }
@@ -49,26 +52,6 @@ func readForward(e *expander, f *Forward) forwarding {
 func mayCarryToken(name string) bool {
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	return httpguts.ValidHeaderFieldName(name) && (canonical == "Authorization" || !reservedHeader(canonical))
-}
-
-// forwardCredential gives the upstream the credential that it is to see.
-func (g *guard) forwardCredential(r *http.Request, s *state) {
-	g.dropUnproven(r, s)
-	known := s.decision.Credential
-	if g.forward.what == "client" || g.forward.what == "standard" && known != "basic" && known != "api_key" {
-		return
-	}
-	g.removeCredentials(r, s)
-	if g.forward.what != "token" || s.token == "" || s.decision.Identity == nil {
-		return // without an identity it is one that an earlier gate accepted
-	}
-	switch g.forward.header {
-	case "Authorization":
-		r.Header["Authorization"] = []string{"Bearer " + s.token}
-	default:
-		r.Header[g.forward.header] = []string{s.token}
-	}
-	s.headers = append(s.headers, g.forward.header)
 }
 
 // removeCredentials takes out what clients send to this gate: for an upstream that

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/page"
+	"github.com/caddy-admit/admit/jwt"
 )
 
 // guard is a [Handler] that is ready for requests.
@@ -23,6 +24,7 @@ type guard struct {
 	bypass    []bypass
 	headers   identityHeaders
 	forward   forwarding
+	assertion *asserter // nil: none
 	realm     string
 	publicURL string // scheme and host, "" for those of the request
 	errors    string // how refusals are written, see Handler.Errors
@@ -32,8 +34,9 @@ type guard struct {
 	logins    []*integration // those to log in with
 	closed    bool           // some rule has to hold for each request
 	resource  resource
-	own       *integration // one written in the gate's block
-	named     []string     // all integrations that have a name
+	own       *integration     // one written in the gate's block
+	named     []string         // all integrations that have a name
+	asserts   *jwt.SigningKeys // of all gates
 	log       *zap.Logger
 
 	insecure sync.Once            // has been logged
@@ -150,17 +153,17 @@ func (h *Handler) readHeaders(e *expander, g *guard) {
 			e.fail("header_up %s: clients send their credential in that header: expected another", p.Header)
 		}
 	}
-	name := g.forward.header
-	if name == "" {
-		return
+	if name := g.forward.header; name != "" {
+		if slices.Contains(g.headers.names, foldHeader(name)) {
+			e.fail("forward %s %s: header_up sets that header: expected another", g.forward.what, name)
+		}
+		// A header in which no client sends a credential is the gate's alone.
+		if !slices.ContainsFunc(g.places, func(p place) bool { return p.Header == name }) {
+			g.headers.names = append(g.headers.names, foldHeader(name))
+		}
 	}
-	if slices.Contains(g.headers.names, foldHeader(name)) {
-		e.fail("forward token %s: header_up sets that header: expected another", name)
-	}
-	// A header in which no client sends a credential is the gate's alone.
-	if !slices.ContainsFunc(g.places, func(p place) bool { return p.Header == name }) {
-		g.headers.names = append(g.headers.names, foldHeader(name))
-	}
+	g.keepForwarded(e)
+	h.readAssertion(e, g)
 }
 
 // provisionRules reads the rules. Those on trial are kept apart.
@@ -204,7 +207,7 @@ func (h *Handler) provisionIntegrations(ctx caddy.Context, g *guard) error {
 		return err
 	}
 	app := loaded.(*App)
-	g.named = app.names()
+	g.named, g.asserts = app.names(), app.asserts
 	if h.Integration == nil {
 		g.integrations, err = app.named(h.Integrations)
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/store"
+	"github.com/caddy-admit/admit/jwt"
 	"github.com/caddy-admit/admit/oauth/local"
 )
 
@@ -59,7 +60,10 @@ func (g *guard) serveGrant(w http.ResponseWriter, r *request, serve func(*local.
 	return true, nil
 }
 
-// serveJWKS shows the public keys of the tokens that are made here.
+// hasKeys reports whether anything is signed here.
+func (g *guard) hasKeys() bool { return g.makesTokens() || g.assertion != nil }
+
+// serveJWKS shows the public keys of the tokens and assertions that are made here.
 func (g *guard) serveJWKS(w http.ResponseWriter, r *request) (served bool, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), store.Timeout)
 	defer cancel()
@@ -67,11 +71,17 @@ func (g *guard) serveJWKS(w http.ResponseWriter, r *request) (served bool, err e
 		Keys []json.RawMessage `json:"keys"`
 	}
 	all.Keys = []json.RawMessage{}
+	var signing []*jwt.SigningKeys
 	for _, in := range g.integrations {
-		if in.local == nil || in.local.signing == nil {
-			continue
+		if in.local != nil && in.local.signing != nil {
+			signing = append(signing, in.local.signing)
 		}
-		keys, err := in.local.signing.PublicKeys(ctx)
+	}
+	if g.assertion != nil {
+		signing = append(signing, g.assertion.keys)
+	}
+	for _, s := range signing {
+		keys, err := s.PublicKeys(ctx)
 		if err != nil {
 			w.Header().Set("Retry-After", retryAfter)
 			return true, writeProblem(w, r.Request, problem{

@@ -34,6 +34,8 @@ type integration struct {
 	party     *oauth.RelyingParty // where they log in, nil if not at a provider
 	callback  callback            // where they come back to
 	renews    bool                // the provider is asked anew about sessions
+	forwards  bool                // some gate forwards the access tokens of sessions
+	inCookies bool                // sessions lie in cookies, whatever they hold
 	public    bool                // anybody on the internet can log in
 	noEmail   bool                // none of its identities has an e-mail address
 	mapping   *claims.Mapping

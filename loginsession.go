@@ -28,7 +28,8 @@ func (in *integration) sessionOf(g *oauth.Grant) (*oauth.Session, error) {
 }
 
 // take notes in a session what its provider says now. Tokens by which it will
-// never be renewed are not kept: without them a session may fit into a cookie.
+// never be renewed are not kept, without them a session may fit into a cookie, but
+// for access tokens that some gate forwards.
 func (in *integration) take(session *oauth.Session, g *oauth.Grant) error {
 	set, err := claims.Parse(g.Claims)
 	if err != nil {
@@ -41,7 +42,11 @@ func (in *integration) take(session *oauth.Session, g *oauth.Grant) error {
 	session.User = identity.User()
 	session.Take(g)
 	if !in.renews || g.Due.IsZero() {
-		session.Tokens, session.Due = oauth.Tokens{}, time.Time{}
+		kept := session.Tokens
+		if kept.Refresh = ""; !in.forwards {
+			kept = oauth.Tokens{}
+		}
+		session.Tokens, session.Due = kept, time.Time{}
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-admit/admit/jwt"
 	"github.com/caddy-admit/admit/oauth"
 )
 
@@ -29,11 +30,12 @@ type App struct {
 	// Integrations by name: 1 to 32 of a-z, 0-9, "_" and "-".
 	Integrations map[string]*Integration `json:"integrations,omitempty"`
 
-	ctx   caddy.Context
-	log   *zap.Logger
-	ready map[string]*integration
-	known *keyCollector     // of all integrations, those of gates too
-	taken map[string][]byte // ids of integrations in gates' own blocks, and their configuration
+	ctx     caddy.Context
+	log     *zap.Logger
+	ready   map[string]*integration
+	asserts *jwt.SigningKeys  // of all gates
+	known   *keyCollector     // of all integrations, those of gates too
+	taken   map[string][]byte // ids of integrations in gates' own blocks, and their configuration
 }
 
 // CaddyModule returns the Caddy module information.
@@ -47,6 +49,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger() // later its name is that of another module
 	a.ready = make(map[string]*integration)
 	a.taken = make(map[string][]byte)
+	a.asserts = assertionKeys(storage{ctx.Storage()})
 	a.known = &keyCollector{integrations: make(map[string]*integration)}
 	var errs []error
 	for _, name := range a.names() {
@@ -202,6 +205,8 @@ type Handler struct {
 	ReportOnly *ReportOnly `json:"report_only,omitempty"`
 	// Forward says which credential the upstream sees.
 	Forward *Forward `json:"forward,omitempty"`
+	// Assertion tells the application who the client is, signed by the gate.
+	Assertion *Assertion `json:"assertion,omitempty"`
 	// Origins lists other origins whose scripts may call, or "*".
 	Origins []string `json:"origins,omitempty"`
 	// PublicURL is the scheme and host that browsers use. Default: the request's

@@ -60,6 +60,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		w = g.renew(w, req)
 		g.headers.set(r, s)
 		g.forwardCredential(r, s)
+		g.assertion.set(r, s, s.outgoing.assertion)
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -146,6 +147,7 @@ func (g *guard) judge(r *request) (claims.Decision, error) {
 	}
 	d, err := g.decide(r)
 	if err == nil {
+		g.prepare(r, &d)
 		r.state.decide(r.Request, d)
 	}
 	return d, err

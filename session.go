@@ -39,6 +39,7 @@ func (c *Integration) readSession(e *expander, d *draft) {
 		d.session.Idle = time.Duration(*s.Idle)
 	}
 	e.check("session", d.session.Check())
+	d.inCookies = s.Store == "cookie"
 	if d.login != nil {
 		// Sessions of another provider, or another client of this one, do not open.
 		d.session.Issuer, d.session.ClientID = or(first(d.policy.Issuers), d.login.Endpoints.Token), d.login.Auth.ID

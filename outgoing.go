@@ -1,0 +1,112 @@
+package admit
+
+import (
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-admit/admit/claims"
+)
+
+// outgoing is what a gate has for the application, besides what it says in headers
+// about the identity.
+type outgoing struct {
+	token     string // "" for none
+	assertion string
+}
+
+// keepForwarded has the integrations keep what sessions are to pass on. It is called
+// at load, before any session begins.
+func (g *guard) keepForwarded(e *expander) {
+	if !g.forward.ofSessions() {
+		return
+	}
+	for _, in := range g.integrations {
+		if in.party == nil {
+			continue
+		}
+		if in.inCookies {
+			e.fail("forward %s: the sessions of %s lie in cookies, which hold no tokens for others: expected session { store auto } or storage", g.forward.what, in.name)
+		}
+		in.forwards = in.forwards || g.forward.what != "id_token"
+	}
+}
+
+// ofSessions reports whether sessions have something to pass on.
+func (f *forwarding) ofSessions() bool { return f.what == "access_token" || f.what == "id_token" }
+
+// prepare gets what the application is to have with a request that may pass. A
+// request for which it cannot be had does not pass.
+func (g *guard) prepare(r *request, d *claims.Decision) {
+	r.state.outgoing = outgoing{}
+	if !d.LetsIn() || d.Identity == nil {
+		return
+	}
+	r.state.outgoing.token = g.forwarded(r.state, d)
+	if g.assertion == nil {
+		return
+	}
+	made, err := g.assertion.about(r.Context(), d.Identity, g.publicOrigin(r.Request))
+	if err != nil {
+		g.log.Error("no assertion can be signed", zap.Error(err))
+		d.Verdict, d.Reason, d.Rule = claims.Refused, claims.StorageUnavailable, nil
+		return
+	}
+	r.state.outgoing.assertion = made
+}
+
+// forwarded returns the token for the application, "" if it gets none, or if the one
+// that the client sent stays where it is.
+func (g *guard) forwarded(s *state, d *claims.Decision) string {
+	switch g.forward.what {
+	case "token":
+		return s.token
+	case "access_token":
+		if s.token == "" && d.Credential == "session" {
+			return s.opened.accessToken()
+		}
+		return s.token
+	case "id_token":
+		if d.Credential == "session" && s.opened != nil {
+			return s.opened.session.IDToken
+		}
+	case "standard":
+		if d.Credential == "basic" {
+			return s.token // made for the client
+		}
+	}
+	return ""
+}
+
+// accessToken returns the access token of a session. One that has ended, because
+// nobody could renew it, is of no use to anybody.
+func (o *opened) accessToken() string {
+	if o == nil {
+		return ""
+	}
+	tokens := &o.session.Tokens
+	if !tokens.Expires.IsZero() && !now().Before(tokens.Expires) {
+		return ""
+	}
+	return tokens.Access
+}
+
+// forwardCredential gives the upstream the credential that it is to see.
+func (g *guard) forwardCredential(r *http.Request, s *state) {
+	g.dropUnproven(r, s)
+	known := s.decision.Credential
+	if g.forward.what == "client" || g.forward.what == "standard" && known != "basic" && known != "api_key" {
+		return
+	}
+	g.removeCredentials(r, s)
+	if s.outgoing.token == "" {
+		return
+	}
+	header := or(g.forward.header, "Authorization")
+	value := s.outgoing.token
+	if header == "Authorization" {
+		value = "Bearer " + value
+	}
+	r.Header[header] = []string{value}
+	s.headers = append(s.headers, header)
+}
