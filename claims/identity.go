@@ -56,14 +56,21 @@ type remembered struct {
 }
 
 // Remember returns the texts that make makes of the identity, which somebody with a
-// number of his own asks for again and again. It keeps the last ones only. They must
-// not be changed.
+// number of his own asks for again and again. It keeps the last ones only, and none
+// that take more than 160 bytes: [Identity.Size] counts them before they are there.
+// They must not be changed.
 func (id *Identity) Remember(number uint64, make func() []string) []string {
 	if known := id.remembered.Load(); known != nil && known.number == number {
 		return known.texts
 	}
 	texts := make()
-	id.remembered.Store(&remembered{number, texts})
+	size := int(unsafe.Sizeof(remembered{})) + len(texts)*int(unsafe.Sizeof(""))
+	for _, text := range texts {
+		size += len(text)
+	}
+	if size <= toRemember {
+		id.remembered.Store(&remembered{number, texts})
+	}
 	return texts
 }
 
@@ -123,8 +130,9 @@ func (id *Identity) Groups() []string {
 	return id.groups
 }
 
-// toRemember is about what [Identity.Remember] adds later for a few headers.
-const toRemember = 128
+// toRemember is the most that [Identity.Remember] adds later, enough for a few
+// headers.
+const toRemember = 160
 
 // Size returns about how many bytes of memory the identity takes with everything
 // that hangs on it alone. It reads the groups, so that none are read later.

@@ -177,3 +177,30 @@ func TestLetsIn(t *testing.T) {
 		}
 	}
 }
+
+// threat 97: what an identity remembers for others has a bound, and is what was made
+// for that one.
+func TestRemember(t *testing.T) {
+	s, err := Parse([]byte(`{"sub":"ada"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, _ := ParsePath("sub")
+	id := (&Mapping{User: []Path{path}}).Identify(s)
+	made := 0
+	ask := func(number uint64, text string) string {
+		return id.Remember(number, func() []string { made++; return []string{text} })[0]
+	}
+	for i, step := range []struct {
+		number uint64
+		text   string
+		made   int
+	}{
+		{1, "a", 1}, {1, "a", 1}, {2, "b", 2}, {2, "b", 2}, {1, "a", 3},
+		{3, strings.Repeat("x", toRemember), 4}, {3, strings.Repeat("x", toRemember), 5}, {1, "a", 5},
+	} {
+		if got := ask(step.number, step.text); got != step.text || made != step.made {
+			t.Errorf("step %d: got %.10q, made %d times, want %d", i, got, made, step.made)
+		}
+	}
+}
