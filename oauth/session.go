@@ -236,28 +236,6 @@ func (s *Sessions) opened(seals *sessionSeals, r *http.Request) []*Session {
 	return sessions
 }
 
-// openedAlone is opened for a request with one session, which is remembered.
-func (s *Sessions) openedAlone(seals *sessionSeals, first, second string) []*Session {
-	session := s.memory.get(first, second, func() *Session {
-		var seconds []string
-		switch {
-		case !s.cookies.plausible(first):
-			return nil
-		case s.cookies.plausible(second):
-			seconds = []string{second}
-		}
-		session := s.cookies.openFirst(seals.cookie, first, seconds)
-		if session != nil {
-			session.opened = &sessionMemo{size: len(first) + len(second)}
-		}
-		return session
-	})
-	if session == nil {
-		return nil
-	}
-	return []*Session{session}
-}
-
 // check returns the session that a cookie stands for, if it counts.
 func (s *Sessions) check(ctx context.Context, session *Session) (*Session, error) {
 	if s.over(session) {

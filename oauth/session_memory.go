@@ -79,6 +79,28 @@ func (o *openedCookies) get(first, second string, open func() *Session) *Session
 	return session
 }
 
+// openedAlone is opened for a request with one session, which is remembered.
+func (s *Sessions) openedAlone(seals *sessionSeals, first, second string) []*Session {
+	session := s.memory.get(first, second, func() *Session {
+		var seconds []string
+		switch {
+		case !s.cookies.plausible(first):
+			return nil
+		case s.cookies.plausible(second):
+			seconds = []string{second}
+		}
+		session := s.cookies.openFirst(seals.cookie, first, seconds)
+		if session != nil {
+			session.opened = &sessionMemo{size: len(first) + len(second)}
+		}
+		return session
+	})
+	if session == nil {
+		return nil
+	}
+	return []*Session{session}
+}
+
 // sessionMemo is what was worked out about a session that does not change.
 type sessionMemo struct {
 	size     int // of the cookie's text
