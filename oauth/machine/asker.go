@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"sync"
 	"time"
 
@@ -66,7 +67,7 @@ type question[V any] struct {
 // what is made up pushes out nothing that is good (threat 91).
 type asker[V any] struct {
 	now            func() time.Time
-	secret         []byte
+	hashers        sync.Pool // of *hasher
 	turns          chan struct{}
 	patience, call time.Duration
 	waiting        int
@@ -94,27 +95,39 @@ type flight[V any] struct {
 // outcome; it must not call Close.
 func newAsker[V any](now func() time.Time, observe func(error)) *asker[V] {
 	a := &asker[V]{
-		now: now, observe: observe, secret: make([]byte, sha256.Size),
+		now: now, observe: observe,
 		turns: make(chan struct{}, maxCalls), patience: patience, call: callTimeout, waiting: maxWaiting,
 		good: newCache[V](maxGood, maxGoodBytes), bad: newCache[error](maxBad, maxBad*overhead),
 		running: make(map[digest]*flight[V]),
 	}
-	rand.Read(a.secret) // never fails (crypto/rand)
+	secret := make([]byte, sha256.Size)
+	rand.Read(secret) // never fails (crypto/rand)
+	a.hashers.New = func() any { return &hasher{mac: hmac.New(sha256.New, secret)} }
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a
+}
+
+// hasher makes digests. Its buffer holds nothing between two of them.
+type hasher struct {
+	mac    hash.Hash
+	buffer []byte
 }
 
 // digest hashes parts, each after its length, so that no two lists of them meet
 // (threats 81, 89). The key is of this asker alone.
 func (a *asker[V]) digest(parts ...string) (d digest) {
-	mac := hmac.New(sha256.New, a.secret)
-	var size [8]byte
+	h := a.hashers.Get().(*hasher)
+	defer a.hashers.Put(h)
+	text := h.buffer[:0]
 	for _, part := range parts {
-		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
-		mac.Write(size[:])
-		mac.Write([]byte(part))
+		text = binary.BigEndian.AppendUint64(text, uint64(len(part)))
+		text = append(text, part...)
 	}
-	mac.Sum(d[:0])
+	h.mac.Reset()
+	h.mac.Write(text)
+	h.mac.Sum(d[:0])
+	clear(text)
+	h.buffer = text[:0]
 	return d
 }
 

@@ -117,26 +117,29 @@ type credential struct {
 	id      string // by which guesses are counted beside the address, "" for none
 	address netip.Addr
 
-	place, home digest // the credential, and its id, at the address
+	network string // of the address
+	place   digest // the credential at the address
 }
 
 func (c *checker[V]) credential(key digest, id string, address netip.Addr) credential {
 	network := local.Network(address)
 	return credential{
-		key: key, id: id, address: address,
+		key: key, id: id, address: address, network: network,
 		place: c.digest("credential", string(key[:]), network),
-		home:  c.digest("id", id, network),
 	}
 }
+
+// home is the id at the address.
+func (c *checker[V]) home(k credential) digest { return c.digest("id", k.id, k.network) }
 
 // counted returns the name by which guesses are counted. Where the id was right
 // before, what others guess elsewhere does not stop it; what is guessed there is
 // counted no less. No id holds a control character.
 func (c *checker[V]) counted(k credential) string {
-	if k.id == "" || !c.isProven(k.home) {
+	if k.id == "" || !c.isProven(c.home(k)) {
 		return k.id
 	}
-	return local.Network(k.address) + "\x00" + k.id
+	return k.network + "\x00" + k.id
 }
 
 // check returns what is known about a credential, or asks.
@@ -167,7 +170,7 @@ func (c *checker[V]) check(ctx context.Context, k credential, ask func(context.C
 			continue // that was about another address
 		}
 		if got.err == nil && !proven {
-			c.prove(k.place, k.home)
+			c.prove(k.place, c.home(k))
 		}
 		return got.value, got.err
 	}
@@ -183,7 +186,7 @@ func (c *checker[V]) enter(k credential, id string, proven bool) func(context.Co
 				case got.guess:
 					c.disprove(k.key, k.place)
 				case got.err == nil:
-					c.prove(k.place, k.home)
+					c.prove(k.place, c.home(k))
 				}
 			}, nil
 		}

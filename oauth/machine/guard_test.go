@@ -2,7 +2,9 @@ package machine
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -92,23 +94,78 @@ func TestNewSecretUnderAttack(t *testing.T) {
 	if _, err := c.Token(t.Context(), "app", "new", rogue); err != nil {
 		t.Errorf("in memory, from a new address: got %v", err)
 	}
-	// To be right goes on for as long as it is used.
-	for range 50 {
-		e.clock.advance(time.Hour)
+	// To be right goes on for as long as it is used, and ends with a secret.
+	for range 49 {
+		e.clock.advance(provenFor / 2)
 		if _, err := c.Token(t.Context(), "app", "new", home); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for n := range 50 {
-		_, _ = c.Token(t.Context(), "app", fmt.Sprint("wrong-", n), home)
-	}
-	e.clock.advance(TokenCap)
+	e.clock.advance(provenFor / 2)
 	for n := range 50 {
 		_, _ = c.Token(t.Context(), "app", fmt.Sprint("later-", n), home)
 	}
 	if _, err := c.Token(t.Context(), "app", "new", home); err != nil {
-		t.Errorf("after two days: got %v", err)
+		t.Errorf("after many days: got %v", err)
 	}
+	e.answer(one("app", "newer"))
+	e.clock.advance(TokenCap)
+	if _, err := c.Token(t.Context(), "app", "new", home); verdict(err) != "401 bad_client" {
+		t.Errorf("after the next one: got %s", verdict(err))
+	}
+	for n := range 50 {
+		_, _ = c.Token(t.Context(), "app", fmt.Sprint("last-", n), home)
+	}
+	if _, err := c.Token(t.Context(), "app", "new", home); verdict(err) != "429 address" {
+		t.Errorf("as a guess among others: got %s", verdict(err))
+	}
+}
+
+// TestLockOfAnother: who waits for the same answer as somebody whose address was
+// locked meanwhile asks alone.
+func TestLockOfAnother(t *testing.T) {
+	release := make(chan struct{})
+	e := newEndpoint(t, one("app", "right"))
+	c := newClients(t, e, nil)
+	if _, err := c.Token(t.Context(), "app", "right", home); err != nil {
+		t.Fatal(err)
+	}
+	e.clock.advance(TokenCap)
+	e.answer(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != "right" {
+			<-release
+		}
+		one("app", "right")(w, r)
+	})
+	flights := func(n int) {
+		for open := -1; open != n; runtime.Gosched() {
+			c.checker.asker.mu.Lock()
+			open = len(c.checker.running)
+			c.checker.asker.mu.Unlock()
+		}
+	}
+	var wg sync.WaitGroup
+	for n := range 6 { // as many as may be wrong until the next is locked
+		wg.Go(func() { _, _ = c.Token(t.Context(), "app", fmt.Sprint("wrong-", n), elsewhere(n)) })
+	}
+	flights(6)
+	wg.Go(func() {
+		// Locked, unless the client itself asked meanwhile.
+		if _, err := c.Token(t.Context(), "app", "right", rogue); err != nil && verdict(err) != "429 user" {
+			t.Errorf("from a new address: got %v", err)
+		}
+	})
+	flights(7)
+	wg.Go(func() {
+		if _, err := c.Token(t.Context(), "app", "right", home); err != nil {
+			t.Errorf("the client itself: got %v", err)
+		}
+	})
+	for range 1000 {
+		runtime.Gosched()
+	}
+	close(release)
+	wg.Wait()
 }
 
 // TestGuessesInMemory: while an id is locked nobody tries secrets against what is

@@ -54,7 +54,7 @@ type endpoint struct {
 	basic  [][2]string // as decoded by RFC 6749 section 2.3.1
 }
 
-func newEndpoint(t *testing.T, handle http.HandlerFunc) *endpoint {
+func newEndpoint(t testing.TB, handle http.HandlerFunc) *endpoint {
 	t.Helper()
 	e := &endpoint{clock: &clock{}, handle: handle}
 	e.Server = httptest.NewServer(e)
@@ -120,7 +120,7 @@ func one(id, secret string) http.HandlerFunc {
 	}
 }
 
-func newOutbound(t *testing.T) *outbound.Client {
+func newOutbound(t testing.TB) *outbound.Client {
 	t.Helper()
 	client, err := outbound.NewClient(outbound.Options{})
 	if err != nil {

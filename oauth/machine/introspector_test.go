@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-admit/admit/oauth"
 )
 
-func newIntrospector(t *testing.T, handle http.HandlerFunc) (*Introspector, *endpoint) {
+func newIntrospector(t testing.TB, handle http.HandlerFunc) (*Introspector, *endpoint) {
 	t.Helper()
 	e := newEndpoint(t, handle)
 	i, err := NewIntrospector(IntrospectorConfig{
@@ -82,6 +82,21 @@ func TestIntrospectorAnswers(t *testing.T) {
 				t.Error("no call after its life")
 			}
 		})
+	}
+}
+
+// TestIntrospectorSlow: an answer is as old as the question (threat 92).
+func TestIntrospectorSlow(t *testing.T) {
+	i, e := newIntrospector(t, nil)
+	e.answer(func(w http.ResponseWriter, r *http.Request) {
+		e.clock.advance(IntrospectionCap / 2)
+		says(200, `{"active":true}`)(w, r)
+	})
+	for _, after := range []time.Duration{0, IntrospectionCap / 2} {
+		e.clock.advance(after)
+		if _, err := i.Claims(t.Context(), "good-token", home); err != nil || e.calledFor() != 1 {
+			t.Errorf("after %v: not asked, or %v", after, err)
+		}
 	}
 }
 
