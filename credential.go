@@ -241,16 +241,21 @@ func isVisible(text string) bool {
 // isTokenText reports whether text may be a token: the characters of a token68
 // (RFC 9110 section 11.2), with "=" also between the parts of a padded JWT.
 func isTokenText(text string) bool {
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-._~+/=", c) >= 0:
-		default:
+	for i := range len(text) {
+		if !tokenBytes[text[i]] {
 			return false
 		}
 	}
 	return text != ""
 }
+
+// tokenBytes are the bytes of token texts.
+var tokenBytes = func() (set [256]bool) {
+	for _, b := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=") {
+		set[b] = true
+	}
+	return set
+}()
 
 func (p *place) inQuery(query string) (token string, there bool, reason claims.Reason) {
 	for pair := range strings.SplitSeq(query, "&") {
