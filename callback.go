@@ -27,10 +27,6 @@ func (g *guard) ownCallback(path string) bool {
 	return slices.ContainsFunc(g.logins, func(in *integration) bool { return in.party != nil && g.callbackPath(in) == path })
 }
 
-// protocolParameters must not be there twice: who reads the first and who reads the
-// last would see different answers (threat 61).
-var protocolParameters = []string{"state", "code", "iss", "error", "error_description", "id_token", "access_token"}
-
 // serveCallback takes the answer of a provider, and begins a session.
 func (g *guard) serveCallback(w http.ResponseWriter, r *request) (served bool, err error) {
 	answer, err := answerOf(w, r)
@@ -67,17 +63,16 @@ func (g *guard) serveCallback(w http.ResponseWriter, r *request) (served bool, e
 	return true, g.comeBack(w, r, in, target)
 }
 
-// answerOf reads the parameters that the provider sent by way of the browser.
+// answerOf reads the parameters that the provider sent by way of the browser. None of
+// them may be there twice (threat 61).
 func answerOf(w http.ResponseWriter, r *request) (answer url.Values, err error) {
 	if r.Method == http.MethodPost {
 		answer, err = readSignIn(w, r)
 	} else {
 		answer, err = url.ParseQuery(r.original.RawQuery)
 	}
-	for _, name := range protocolParameters {
-		if len(answer[name]) > 1 {
-			err = errors.New("a parameter is there twice")
-		}
+	if err == nil && oauth.Ambiguous(answer) {
+		err = errors.New("a parameter is there twice")
 	}
 	return answer, err
 }

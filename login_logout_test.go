@@ -179,6 +179,9 @@ func TestLogoutHere(t *testing.T) {
 				if got := p.count("/end-session"); name == "one that cannot" && got != 0 {
 					t.Error("sent to a provider that cannot")
 				}
+				if left := b.names(stateName); len(left) > 0 && name != "one that has gone" {
+					t.Errorf("left behind: %v", left)
+				}
 				if len(b.sessionCookies()) > 0 || f.ask("GET", "localhost", "/x", copied).reached() {
 					t.Errorf("cookies %v, or a copy of them counts", b.names(""))
 				}

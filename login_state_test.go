@@ -219,7 +219,8 @@ func TestCallbackDuplicates(t *testing.T) {
 	f, _ := p.serveLogin(loginSite{})
 	b := f.web()
 	good := p.answerOf(b, b.begin("/x"))
-	for _, name := range []string{"state", "code", "iss"} {
+	for _, name := range []string{"state", "code", "iss", "session_state"} {
+		good.Set("session_state", "s") // OpenID Connect Session Management 1.0 section 2
 		for _, second := range []string{good.Get(name), "x", ""} {
 			bad := url.Values{}
 			for key, values := range good {

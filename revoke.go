@@ -109,7 +109,7 @@ func (in *integration) revoke(ctx context.Context, user string, log *zap.Logger)
 }
 
 // sealed reports whether sessions may lie in cookies.
-func (in *integration) sealed() bool { return !in.sessions.OnlyStorage() }
+func (in *integration) sealed() bool { return !in.sessions.InStorage() }
 
 // ruleName returns the user id that rules see for the one that a session has. They
 // differ for users of one's own only, by the option identity.

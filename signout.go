@@ -135,8 +135,12 @@ func (g *guard) endAtProvider(w http.ResponseWriter, r *request, ended []opened,
 }
 
 // endSessionURL returns where a provider ends its session and sends the browser on
-// to the page of this gate that knows the target, "" if it cannot.
+// to the page of this gate that knows the target, "" if it cannot: then nothing is
+// left in the browser to come back with.
 func (g *guard) endSessionURL(w http.ResponseWriter, r *request, o opened, target string) (string, error) {
+	if can, err := o.in.party.EndsSessions(r.Context()); !can || err != nil {
+		return "", err
+	}
 	origin, back := g.publicOrigin(r.Request), g.loggedOutURL(r.Request, o.in)
 	if target != "" && !strings.HasPrefix(back, origin+"/") {
 		target = origin + target

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -18,12 +19,16 @@ var answerParameters = []string{
 	"id_token", "access_token", "token_type", "expires_in", "scope",
 }
 
+// Ambiguous reports whether an authorization response has one of its parameters
+// twice. Its state, too, is nothing to go by then.
+func Ambiguous(answer url.Values) bool {
+	return slices.ContainsFunc(answerParameters, func(name string) bool { return len(answer[name]) > 1 })
+}
+
 // code reads the provider's answer (RFC 6749 section 4.1.2).
 func (p *RelyingParty) code(ctx context.Context, answer url.Values) (string, error) {
-	for _, name := range answerParameters {
-		if len(answer[name]) > 1 {
-			return "", &LoginError{Cause: CauseDuplicate}
-		}
+	if Ambiguous(answer) {
+		return "", &LoginError{Cause: CauseDuplicate}
 	}
 	if err := p.checkIss(ctx, answer); err != nil {
 		return "", err

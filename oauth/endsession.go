@@ -25,17 +25,12 @@ const maxEndSession = 8 << 10
 // state back. The error wraps outbound.ErrUnavailable: the provider cannot be asked
 // where its logout is.
 //
-// The URL may hold an ID token: it belongs into a Location header and nowhere else.
+// The URL may hold an ID token: it belongs into the header that leads the browser
+// there, and nowhere else.
 func (p *RelyingParty) EndSessionURL(ctx context.Context, idToken, returnURI, state string) (string, error) {
-	endpoint, err := p.endpoint(ctx, endSessionEndpoint)
-	if err != nil {
+	endpoint, err := p.endSession(ctx)
+	if endpoint == "" || err != nil {
 		return "", err
-	}
-	if endpoint == "" && p.config.Vendor == vendorAuth0 {
-		endpoint = p.auth0Logout()
-	}
-	if endpoint == "" {
-		return "", nil
 	}
 	query := url.Values{"client_id": {p.config.Auth.ID}}
 	set := func(name, value string) {
@@ -63,6 +58,21 @@ func (p *RelyingParty) EndSessionURL(ctx context.Context, idToken, returnURI, st
 		return long, nil
 	}
 	return short, nil
+}
+
+// EndsSessions reports whether there is an [RelyingParty.EndSessionURL], for those who
+// have something to prepare. The error is the same.
+func (p *RelyingParty) EndsSessions(ctx context.Context) (bool, error) {
+	endpoint, err := p.endSession(ctx)
+	return endpoint != "", err
+}
+
+func (p *RelyingParty) endSession(ctx context.Context) (endpoint string, err error) {
+	endpoint, err = p.endpoint(ctx, endSessionEndpoint)
+	if err == nil && endpoint == "" && p.config.Vendor == vendorAuth0 {
+		endpoint = p.auth0Logout()
+	}
+	return endpoint, err
 }
 
 // auth0Path is where tenants of Auth0 end sessions that have no

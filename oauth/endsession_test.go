@@ -77,6 +77,9 @@ func TestEndSessionURL(t *testing.T) {
 		if shown := spelled(t, got); err != nil || shown != tc.want || len(got) > maxEndSession {
 			t.Errorf("%s: got %s, %v, want %s", tc.name, shown, err, tc.want)
 		}
+		if can, err := p.EndsSessions(context.Background()); err != nil || can != (tc.want != "") {
+			t.Errorf("%s: can %v, %v", tc.name, can, err)
+		}
 	}
 }
 

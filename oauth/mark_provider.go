@@ -22,7 +22,7 @@ var ErrNoMarks = errors.New("oauth: the provider can end sessions only with stor
 // one login and does not come again, so it ends also what begins within a minute:
 // a login that was under way, or one by a clock that is ahead.
 func (s *Sessions) MarkProvider(ctx context.Context, sid, sub string, until time.Time) error {
-	if s.config.Store != "storage" {
+	if !s.InStorage() {
 		return ErrNoMarks
 	}
 	at := s.now()
@@ -44,7 +44,7 @@ func (s *Sessions) MarkProvider(ctx context.Context, sid, sub string, until time
 // session. Each way of naming it has a mark of its own, so that none replaces
 // another.
 func (s *Sessions) providerMarks(names []mark, session *Session) []mark {
-	if s.config.Store != "storage" {
+	if !s.InStorage() {
 		return names
 	}
 	if session.Subject != "" {

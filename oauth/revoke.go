@@ -43,9 +43,6 @@ func (s *Sessions) Ended(ctx context.Context, user string, began time.Time) (boo
 	return false, nil
 }
 
-// OnlyStorage reports whether all new sessions lie in the storage.
-func (s *Sessions) OnlyStorage() bool { return s.config.Store == "storage" }
-
 // Stored is what there is to say of a session in the storage. Nothing of it opens
 // the session.
 type Stored struct {

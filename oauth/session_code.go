@@ -20,7 +20,7 @@ const (
 )
 
 // strict64 refuses padding and trailing bits, so that there is one text for each
-// value. It is not strict about line breaks: see [sessionCookies.scan].
+// value. It is not strict about line breaks: see [sessionCookies.plausible].
 var strict64 = base64.RawURLEncoding.Strict()
 
 // newSessionID returns 144 random bits in base64url (threats 53 and 100).

@@ -9,6 +9,6 @@ func (s *Sessions) Strict() bool { return s.cookies.sameSite == http.SameSiteStr
 // Shared reports whether all hosts below a domain have the sessions in common.
 func (s *Sessions) Shared() bool { return s.config.Domain != "" }
 
-// InStorage reports whether every session is kept in the storage, where the provider
-// can end it (OpenID Connect Back-Channel Logout 1.0).
+// InStorage reports whether every new session is kept in the storage, where the
+// provider can end it (OpenID Connect Back-Channel Logout 1.0).
 func (s *Sessions) InStorage() bool { return s.config.Store == "storage" }
