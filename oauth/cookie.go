@@ -13,8 +13,8 @@ import (
 
 const (
 	// chunkSize is what one cookie of a session adds to a request at most, name
-	// and separators included. With two of them and five states of 600 bytes the
-	// cookies of an integration stay under 8 KiB.
+	// and separators included. With two of them, five states of 600 bytes and the note
+	// of [Sessions.CountLogin] the cookies of a host stay under 8 KiB.
 	chunkSize = 2500
 	// maxCookieName leaves room for a value.
 	maxCookieName = 128
@@ -56,6 +56,18 @@ func (c *sessionCookies) seal(sealer *seal.Sealer, session *Session) string {
 
 // fits reports whether a text has room in cookies.
 func (c *sessionCookies) fits(text string) bool { return len(text) <= 2*c.room }
+
+// fitsBeside reports whether a text has room beside the sessions of other
+// integrations that the request has: those of all gates of a host share it.
+func (c *sessionCookies) fitsBeside(text string, r *http.Request) bool {
+	size := len(text) + 2*(len("; =")+len(c.second))
+	for name, value := range cookies(r) {
+		if isStandard(name) && !c.owns(name) && !c.isState(name) {
+			size += len("; =") + len(name) + len(value)
+		}
+	}
+	return size <= 2*chunkSize
+}
 
 // write sets the cookies of a text that fits. A second chunk that the text does
 // not need is deleted if the request has one, or always without a request.

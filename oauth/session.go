@@ -26,7 +26,7 @@ var (
 	ErrSessionRevoked = errors.New("oauth: session is revoked")
 	// ErrSessionSize means that a session does not fit into cookies and may not be
 	// kept elsewhere.
-	ErrSessionSize = errors.New("oauth: session does not fit into cookies")
+	ErrSessionSize = errors.New("oauth: session does not fit into cookies: look at session store")
 )
 
 // Session is somebody who has logged in. It holds claims, not verdicts: rules are
@@ -138,7 +138,7 @@ func (s *Sessions) Start(ctx context.Context, w http.ResponseWriter, r *http.Req
 	session.ID = newSessionID()
 	session.settle()
 	session.Began, session.Seen, session.Ends = now, now, now.Add(s.config.Max)
-	value, err := s.keep(ctx, seals, session)
+	value, err := s.keep(ctx, seals, r, session)
 	if err != nil {
 		return err
 	}
@@ -148,10 +148,11 @@ func (s *Sessions) Start(ctx context.Context, w http.ResponseWriter, r *http.Req
 }
 
 // keep puts a new session where it belongs and returns the value of its cookie.
-func (s *Sessions) keep(ctx context.Context, seals *sessionSeals, session *Session) (string, error) {
+func (s *Sessions) keep(ctx context.Context, seals *sessionSeals, r *http.Request, session *Session) (string, error) {
 	session.stored = false
-	if s.config.Store != "storage" && !session.inStorage() {
-		if value := s.cookies.seal(seals.cookie, session); s.cookies.fits(value) {
+	if !s.InStorage() && !session.inStorage() {
+		value := s.cookies.seal(seals.cookie, session)
+		if s.cookies.fits(value) && (s.config.Store == "cookie" || s.cookies.fitsBeside(value, r)) {
 			return value, nil
 		}
 	}
@@ -160,7 +161,7 @@ func (s *Sessions) keep(ctx context.Context, seals *sessionSeals, session *Sessi
 			return "", ErrSessionSize
 		}
 		session.IDToken = ""
-		return s.keep(ctx, seals, session)
+		return s.keep(ctx, seals, r, session)
 	}
 	session.stored = true
 	ctx, cancel := bounded(ctx)
