@@ -113,6 +113,26 @@ func TestLoginParameters(t *testing.T) {
 	}
 }
 
+// What a link to the login page says of the user and of another account goes along to
+// the provider, other words for "prompt" do not.
+func TestLoginHint(t *testing.T) {
+	p := newProvider(t)
+	f, _ := p.serveLogin(loginSite{})
+	for _, tc := range []struct{ query, hint, prompt string }{
+		{"", "", ""},
+		{"&login_hint=ada%2B1%40example.com", "ada+1@example.com", ""},
+		{"&login_hint=ada&prompt=login", "ada", "login"},
+		{"&prompt=select_account", "", "login"},
+		{"&prompt=none&max_age=0&scope=admin&redirect_uri=https://evil.example", "", ""},
+	} {
+		asked := f.web().onward("/oauth2/login?return_to=/x" + tc.query)
+		if asked.Get("login_hint") != tc.hint || asked.Get("prompt") != tc.prompt || asked.Has("max_age") || asked.Get("scope") != "openid profile email" ||
+			asked.Get("redirect_uri") != "http://localhost/oauth2/callback" {
+			t.Errorf("%s: asked %v", tc.query, asked)
+		}
+	}
+}
+
 // threat 41: where browsers come back to is told by this site, not by headers of
 // whoever asks.
 func TestRedirectURI(t *testing.T) {

@@ -126,7 +126,13 @@ func (b *webBrowser) sessionCookies() []string {
 // provider is asked.
 func (b *webBrowser) begin(target string) (asked url.Values) {
 	b.t.Helper()
-	a := b.once("/oauth2/login?" + url.Values{"return_to": {target}}.Encode())
+	return b.onward("/oauth2/login?" + url.Values{"return_to": {target}}.Encode())
+}
+
+// onward is begin for a link to the login page.
+func (b *webBrowser) onward(link string) (asked url.Values) {
+	b.t.Helper()
+	a := b.once(link)
 	u, err := url.Parse(location(a))
 	if a.StatusCode != 302 && a.StatusCode != 303 || err != nil || u.Path != "/authorize" {
 		b.t.Fatalf("login: %d to %q\n%s", a.StatusCode, location(a), a.body)

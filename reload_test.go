@@ -86,29 +86,37 @@ func TestKeysShared(t *testing.T) {
 	}
 }
 
-// threat 22: a configuration whose issuer is out of reach loads, and is validated
-// without a call and without anything left running.
+// threat 22: a configuration is validated without a call and without anything left
+// running, and loads while its issuer is out of reach.
 func TestUnreachableIssuer(t *testing.T) {
 	key := newKey("k1", "one")
 	is := newIssuer(t, key.jwk(nil))
 	corp := "admit corp {\nissuer " + is.URL + "\naudience api\n}"
+	for _, site := range [][2]string{
+		{corp, "admit"},
+		{"admit corp {\nissuer " + is.URL + "\nlogin {\nclient_id app\n}\n}", "admit {\nlogin\n}"},
+	} {
+		adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfileText(freeAddr(t), site[0], site[1]+"\nrespond ok")), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var config caddy.Config
+		if err := caddy.StrictUnmarshalJSON(adapted, &config); err != nil {
+			t.Fatal(err)
+		}
+		if err := caddy.Validate(&config); err != nil {
+			t.Fatal(err)
+		}
+		waitForNoGoroutine(t, "admit/jwt.", "admit/oauth.", "admit/internal/outbound.")
+		if got := pooled(); got != nil {
+			t.Errorf("uses %v after validation", got)
+		}
+	}
+	if n := is.count("/.well-known/openid-configuration") + is.count("/jwks"); n != 0 {
+		t.Errorf("%d calls by validation", n)
+	}
 	is.CloseClientConnections()
 	is.Close()
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfileText(freeAddr(t), corp, "admit\nrespond ok")), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var config caddy.Config
-	if err := caddy.StrictUnmarshalJSON(adapted, &config); err != nil {
-		t.Fatal(err)
-	}
-	if err := caddy.Validate(&config); err != nil {
-		t.Fatal(err)
-	}
-	waitForNoGoroutine(t, "admit/jwt.", "admit/oauth.", "admit/internal/outbound.")
-	if got := pooled(); got != nil {
-		t.Errorf("uses %v after validation", got)
-	}
 	s := serve(t, corp, "admit\nrespond ok")
 	s.get("/").want(t, 401, "missing_credential")
 	s.get("/", key.bearer(t, is.URL, nil)).want(t, 503, "keys_unavailable")
