@@ -89,7 +89,7 @@ func promptOf(in *integration, word string) string {
 	switch {
 	case word != "login" && word != "select_account":
 		return ""
-	case slices.Contains([]string{"google", "github", jwt.VendorEntra}, in.vendor):
+	case slices.Contains([]string{vendorGoogle, oauth.VendorGitHub, jwt.VendorEntra}, in.vendor):
 		return "select_account"
 	}
 	return "login"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-admit/admit/jwt"
 	"github.com/caddy-admit/admit/oauth"
 )
 
@@ -164,7 +165,7 @@ func github([]string) (Integration, error) {
 // be asked for.
 func entra(tenants []string) (Integration, error) {
 	c := Integration{
-		Vendor:   "entra",
+		Vendor:   jwt.VendorEntra,
 		Identity: &Identity{User: []string{"oid"}, Groups: []string{"groups", "roles"}},
 		Login:    &LoginClient{Scopes: []string{"openid", "profile", "email", "offline_access"}},
 	}
@@ -206,7 +207,7 @@ func okta(args []string) (Integration, error) {
 // A domain without a dot is one of Amazon's.
 func cognito(args []string) (Integration, error) {
 	c := Integration{
-		Vendor:         "cognito",
+		Vendor:         jwt.VendorCognito,
 		Issuer:         []string{"https://cognito-idp." + args[0] + ".amazonaws.com/" + args[1]},
 		AudienceClaims: []string{"aud", "client_id"},
 		Identity:       &Identity{Groups: []string{"cognito:groups"}},
@@ -227,13 +228,13 @@ func cognito(args []string) (Integration, error) {
 
 // auth0 ends its issuer with a slash.
 func auth0(args []string) (Integration, error) {
-	return Integration{Vendor: vendorAuth0, Issuer: []string{"https://" + args[0] + "/"}}, isDomain(args[0])
+	return Integration{Vendor: oauth.VendorAuth0, Issuer: []string{"https://" + args[0] + "/"}}, isDomain(args[0])
 }
 
 func keycloak(args []string) (Integration, error) {
 	base, err := baseURL(args[0])
 	return Integration{
-		Vendor: "keycloak",
+		Vendor: jwt.VendorKeycloak,
 		Issuer: []string{base + "/realms/" + args[1]},
 		Identity: &Identity{
 			User:   []string{"preferred_username", "sub"},

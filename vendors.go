@@ -9,9 +9,8 @@ import (
 )
 
 // Vendors of which the gate knows something besides what their tokens need, see
-// [jwt.VendorEntra], and [oauth.VendorGitHub].
+// [jwt.VendorEntra], and for a login, see [oauth.VendorGitHub].
 const (
-	vendorAuth0  = "auth0"  // anybody may sign up; an own way to log out
 	vendorGitLab = "gitlab" // anybody may sign up on gitlab.com
 	vendorGoogle = "google" // anybody has an account or can have one
 )
@@ -20,7 +19,7 @@ const (
 var (
 	tokenVendors = []string{jwt.VendorCognito, jwt.VendorEntra, jwt.VendorKeycloak}
 	vendors      = []string{
-		vendorAuth0, jwt.VendorCognito, jwt.VendorEntra, oauth.VendorGitHub, vendorGitLab, vendorGoogle, jwt.VendorKeycloak,
+		oauth.VendorAuth0, jwt.VendorCognito, jwt.VendorEntra, oauth.VendorGitHub, vendorGitLab, vendorGoogle, jwt.VendorKeycloak,
 	}
 )
 
@@ -30,7 +29,7 @@ const personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
 // isPublic reports whether anybody on the internet can log in: with or without a
 // preset.
 func (c *Integration) isPublic(d *draft) bool {
-	if slices.Contains([]string{vendorAuth0, vendorGoogle, oauth.VendorGitHub}, c.Vendor) || slices.Contains(d.policy.Tenants, personalTenant) {
+	if slices.Contains([]string{oauth.VendorAuth0, vendorGoogle, oauth.VendorGitHub}, c.Vendor) || slices.Contains(d.policy.Tenants, personalTenant) {
 		return true
 	}
 	return slices.ContainsFunc(d.policy.Issuers, isPublicIssuer) ||

@@ -4,12 +4,8 @@ import (
 	"context"
 	"net/url"
 	"strings"
-)
 
-// Vendors with a logout of their own, beside [VendorGitHub] that has none.
-const (
-	vendorCognito = "cognito"
-	vendorAuth0   = "auth0"
+	"github.com/caddy-admit/admit/jwt"
 )
 
 // maxEndSession is the length in bytes of the longest URL that goes to a provider
@@ -39,10 +35,10 @@ func (p *RelyingParty) EndSessionURL(ctx context.Context, idToken, returnURI, st
 		}
 	}
 	switch {
-	case p.config.Vendor == vendorCognito:
+	case p.config.Vendor == jwt.VendorCognito:
 		set("logout_uri", returnURI)
 		return withQuery(endpoint, query), nil
-	case p.config.Vendor == vendorAuth0 && strings.HasSuffix(endpoint, auth0Path):
+	case p.config.Vendor == VendorAuth0 && strings.HasSuffix(endpoint, auth0Path):
 		set("returnTo", returnURI)
 		return withQuery(endpoint, query), nil
 	case returnURI != "":
@@ -69,7 +65,7 @@ func (p *RelyingParty) EndsSessions(ctx context.Context) (bool, error) {
 
 func (p *RelyingParty) endSession(ctx context.Context) (endpoint string, err error) {
 	endpoint, err = p.endpoint(ctx, endSessionEndpoint)
-	if err == nil && endpoint == "" && p.config.Vendor == vendorAuth0 {
+	if err == nil && endpoint == "" && p.config.Vendor == VendorAuth0 {
 		endpoint = p.auth0Logout()
 	}
 	return endpoint, err

@@ -11,9 +11,15 @@ import (
 	"github.com/caddy-admit/admit/jwt"
 )
 
-// VendorGitHub makes [RelyingParty] ask GitHub's API for what its user endpoint
-// leaves out: the verified address, the organisations and the teams.
-const VendorGitHub = "github"
+// Vendors that [RelyingParty] treats in a way of their own, beside
+// [jwt.VendorCognito] with its logout.
+const (
+	// VendorGitHub: its API is asked for what the user endpoint leaves out: the
+	// verified address, the organisations and the teams.
+	VendorGitHub = "github"
+	// VendorAuth0: tenants that name no end_session_endpoint have an older logout.
+	VendorAuth0 = "auth0"
+)
 
 // What counts in a session, see [RelyingPartyConfig.SessionToken].
 const (
@@ -51,7 +57,7 @@ type RelyingPartyConfig struct {
 	SessionToken string
 	// Userinfo adds the claims of the userinfo endpoint that the token lacks.
 	Userinfo bool
-	// Vendor is [VendorGitHub], another vendor's name, or empty.
+	// Vendor is one of the Vendor constants, another vendor's name, or empty.
 	Vendor string
 	// IDTokens checks ID tokens; its audience is the client id. AccessTokens checks
 	// access tokens as the gate does.
