@@ -406,8 +406,9 @@ func needShell(t *testing.T) {
 }
 
 // runCommands runs the commands of a document one after the other in one shell,
-// those of Caddy and Go aside, and compares with the answers that it shows.
-func runCommands(t *testing.T, doc document, adjust func(string) string) {
+// those of Caddy and Go aside, and compares with the answers that it shows. What they
+// print is adjusted by all of said.
+func runCommands(t *testing.T, doc document, adjust func(string) string, said ...func(string) string) {
 	t.Helper()
 	const end = "end of the answer\n"
 	var script strings.Builder
@@ -433,7 +434,11 @@ func runCommands(t *testing.T, doc document, adjust func(string) string) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	got := strings.Split(string(out), end)
+	text := string(out)
+	for _, adjust := range said {
+		text = adjust(text)
+	}
+	got := strings.Split(text, end)
 	for i, command := range commands {
 		if !looksLike(got[i], want[i]) {
 			t.Errorf("%s\ngot %q, want %q", command, got[i], want[i])

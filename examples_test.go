@@ -34,7 +34,8 @@ type exampleRow struct {
 
 // examples holds, for each example, what sets its environment and says what is
 // sent to it. Those with users of their own are in localExamples, those
-// with logins at a provider in loginExamples, and TestReadmeQuickstart runs the one
+// with logins at a provider in loginExamples, those of applications that leave
+// everything to the gate in delegatedExamples, and TestReadmeQuickstart runs the one
 // that is missing here.
 var examples = map[string]func(*testing.T) []exampleRow{
 	"discovery":   discoveryExample,
@@ -59,6 +60,10 @@ func TestExamples(t *testing.T) {
 			}
 			if visit := loginExamples[name]; visit != nil {
 				visit(t, adaptFile(t, file))
+				return
+			}
+			if visit := delegatedExamples[name]; visit != nil {
+				visit(t)
 				return
 			}
 			rowsOf := examples[name]
@@ -246,6 +251,12 @@ func runExample(t *testing.T, file string) string {
 // runBehindProxy is runExample for a config.
 func runBehindProxy(t *testing.T, config map[string]any) string {
 	t.Helper()
+	return runBefore(t, config, newApplication(t))
+}
+
+// runBefore is runBehindProxy for an application at an address.
+func runBefore(t *testing.T, config map[string]any, application string) string {
+	t.Helper()
 	addr := freeAddr(t)
 	for _, server := range config["apps"].(map[string]any)["http"].(map[string]any)["servers"].(map[string]any) {
 		server := server.(map[string]any)
@@ -253,7 +264,6 @@ func runBehindProxy(t *testing.T, config map[string]any) string {
 		server["automatic_https"] = map[string]any{"disable": true}
 		server["trusted_proxies"] = map[string]any{"source": "static", "ranges": []string{"127.0.0.1/32"}}
 	}
-	application := newApplication(t)
 	eachObject(config, func(o map[string]any) {
 		if o["dial"] != nil {
 			o["dial"] = application
