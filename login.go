@@ -22,14 +22,19 @@ type callback struct {
 	path   string // "": <endpoints>/callback
 }
 
-// parseCallback divides what [LoginClient.Callback] says, which is a path or a URL.
+// parseCallback divides what [LoginClient.Callback] says, which is a path or a URL. The
+// origin is spelled as browsers do, to be compared with theirs.
 func parseCallback(text string) callback {
 	if text == "" || text[0] == '/' {
 		return callback{path: text}
 	}
 	scheme, rest, _ := strings.Cut(text, "://")
 	host, path, _ := strings.Cut(rest, "/")
-	return callback{scheme + "://" + host, "/" + path}
+	origin := scheme + "://" + host
+	if spelled, ok := serializeOrigin(origin); ok {
+		origin = spelled
+	}
+	return callback{origin, "/" + path}
 }
 
 // callbackPath returns the path of an integration's redirect URI at this gate.
@@ -104,13 +109,22 @@ func (g *guard) asOther(where string) string {
 	return where
 }
 
+// sentOn is the parameter of a link to the login page of another host: one is sent on
+// once, not in circles.
+const sentOn = "sent_on"
+
 // loginElsewhere sends the browser to the one host where all logins happen: the
 // state of a login lies in a cookie of that host.
 func (g *guard) loginElsewhere(w http.ResponseWriter, r *request, in *integration, target string, query url.Values) error {
+	if query.Has(sentOn) {
+		g.log.Error("browsers that are sent to the host of \"callback\" arrive at another origin: write \"public_url\" at the gate there, or \"trusted_proxies\", if a proxy before Caddy changes host or scheme",
+			zap.String("integration", in.name), zap.String("callback", in.callback.origin), zap.String("arrived", g.publicOrigin(r.Request)))
+		return g.look.Write(w, r.Request, http.StatusInternalServerError, notSetUp)
+	}
 	if strings.HasPrefix(target, "/") {
 		target = g.publicOrigin(r.Request) + target
 	}
-	onward := url.Values{"integration": {in.name}, "return_to": {target}}
+	onward := url.Values{"integration": {in.name}, "return_to": {target}, sentOn: {"1"}}
 	for _, name := range []string{"prompt", "login_hint"} {
 		if query.Has(name) {
 			onward.Set(name, query.Get(name))

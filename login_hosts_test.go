@@ -1,7 +1,9 @@
 package admit
 
 import (
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,6 +24,31 @@ func (b *webBrowser) hosts() (names []string) {
 		}
 	}
 	return names
+}
+
+// The host where all log in may be spelled in any way; where a proxy changes its name
+// there is a page and a line in the log, and no circle.
+func TestCentralLoginSpelled(t *testing.T) {
+	p := newProvider(t)
+	gate := "admit corp {\nlogin\n}\n" + upstream(t)
+	sites := "http://auth.app.localhost:PORT {\n" + gate + "\n}\nhttp://a.app.localhost:PORT {\n" + gate + "\n}\n"
+	corp := p.integration(loginSite{login: "callback http://AUTH.app.localhost:80/oauth2/callback", session: "domain app.localhost"})
+	f := serveHosts(t, corp, sites)
+	b := f.web()
+	if a := b.open("http://a.app.localhost/x"); !a.reached() || p.last("/authorize").form.Get("redirect_uri") != "http://auth.app.localhost/oauth2/callback" {
+		t.Errorf("%v\n%s", b.trail, a.body)
+	}
+	stopCaddy(t)
+	f = serveHosts(t, corp, strings.Replace(sites, "{\nlogin", "{\nlogin\npublic_url http://inside.app.localhost", 1))
+	b = f.web()
+	b.refused(b.open("http://a.app.localhost/x"), 500, "Nobody can sign in here")
+	if len(b.trail) != 3 || len(p.logins) != 1 {
+		t.Errorf("%v", b.trail)
+	}
+	said := slices.DeleteFunc(f.entries(""), func(line map[string]any) bool { return line["level"] != "error" })
+	if len(said) != 1 || !strings.Contains(fmt.Sprint(said[0]["msg"]), "public_url") || said[0]["arrived"] != "http://inside.app.localhost" {
+		t.Errorf("the log says %v", said)
+	}
 }
 
 // All hosts log in at one: one redirect URI is registered, one session counts on all
