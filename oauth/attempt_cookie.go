@@ -26,10 +26,10 @@ const (
 // Begin starts a login or a logout at the provider. The browser keeps it in a
 // cookie of its own for ten minutes, so that several tabs do not disturb each
 // other; of more than five the oldest is dropped. A return target that is not safe
-// or is longer than 2 KiB becomes "/"; a logout may have none. Where the provider's answer is a form that
-// another site posts, crossSite lets the browser send the cookie with it. A login
-// is for the host where it begins, a logout for all that share the session. The
-// error is a store.ErrUnavailable.
+// or is longer than 2 KiB becomes "/"; a logout may have none. Where the provider's
+// answer is a form that another site posts, crossSite lets the browser send the
+// cookie with it. A login is for the host where it begins, a logout for all that
+// share the session. The error is a store.ErrUnavailable.
 func (s *Sessions) Begin(ctx context.Context, w http.ResponseWriter, r *http.Request, kind AttemptKind, returnTo string, crossSite bool) (*Attempt, error) {
 	seals, err := s.sealers(ctx)
 	if err != nil {

@@ -11,8 +11,9 @@ import (
 )
 
 // Folders of the storage: a record for each session that is kept there, a mark for
-// each that was ended, and long return targets of logins under way. A storage knows no expiry, so every value begins
-// with its own, in clear: [SweepSessions] needs no key to see what is old.
+// each that was ended, and long return targets of logins under way. A storage knows
+// no expiry, so every value begins with its own, in clear: [SweepSessions] needs no
+// key to see what is old.
 const (
 	recordFolder = "sessions"
 	markFolder   = "marks"
