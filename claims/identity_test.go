@@ -196,8 +196,14 @@ func TestRemember(t *testing.T) {
 		text   string
 		made   int
 	}{
-		{1, "a", 1}, {1, "a", 1}, {2, "b", 2}, {2, "b", 2}, {1, "a", 3},
-		{3, strings.Repeat("x", toRemember), 4}, {3, strings.Repeat("x", toRemember), 5}, {1, "a", 5},
+		{1, "a", 1},
+		{1, "a", 1},
+		{2, "b", 2},
+		{2, "b", 2},
+		{1, "a", 3},
+		{3, strings.Repeat("x", toRemember), 4},
+		{3, strings.Repeat("x", toRemember), 5},
+		{1, "a", 5},
 	} {
 		if got := ask(step.number, step.text); got != step.text || made != step.made {
 			t.Errorf("step %d: got %.10q, made %d times, want %d", i, got, made, step.made)
