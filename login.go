@@ -155,9 +155,10 @@ func (g *guard) callbackReached(r *request, in *integration) bool {
 	return comesTo(r.Request, path, func(other *guard) bool { return other.takesCallback(in, path) })
 }
 
-// takesCallback reports whether a gate takes an integration's callbacks at a path.
+// takesCallback reports whether a gate takes an integration's callbacks at a path. Users
+// of one's own come back from nowhere, whatever a state says.
 func (g *guard) takesCallback(in *integration, path string) bool {
-	return slices.Contains(g.logins, in) && g.callbackPath(in) == path
+	return in.party != nil && slices.Contains(g.logins, in) && g.callbackPath(in) == path
 }
 
 // failLogin answers a login that came to nothing: one page, and one log line that

@@ -125,6 +125,29 @@ func TestCentralLogin(t *testing.T) {
 	}
 }
 
+// Somebody who logs out on one host can be led to another one that shares the session,
+// by way of the host that is registered at the provider.
+func TestCentralLogoutElsewhere(t *testing.T) {
+	p := newProvider(t)
+	gate := "admit corp {\nlogin\nbypass /bye\n}\n" + upstream(t)
+	f := serveHosts(t, p.integration(loginSite{login: "callback http://auth.app.localhost/oauth2/callback", session: "domain app.localhost"}),
+		"http://auth.app.localhost:PORT {\n"+gate+"\n}\nhttp://a.app.localhost:PORT {\n"+gate+"\n}\nhttp://b.app.localhost:PORT {\n"+gate+"\n}\n")
+	for target, want := range map[string]string{
+		"http://b.app.localhost/bye":       "http://b.app.localhost/bye",
+		"/bye":                             "http://a.app.localhost/bye",
+		"http://nobody.app.localhost/bye":  "http://a.app.localhost/", // threat 76
+		"http://b.app.localhost.evil/bye":  "http://a.app.localhost/",
+		"http://a.app.localhosthttp://b.x": "http://a.app.localhost/",
+	} {
+		b := f.web()
+		b.open("http://a.app.localhost/x")
+		b.submit("http://a.app.localhost/oauth2/logout", url.Values{"return_to": {target}})
+		if b.at.String() != want {
+			t.Errorf("logged out for %s to %v: %v", target, b.at, b.trail)
+		}
+	}
+}
+
 // Behind a balancer that ends TLS, the redirect URI is what the browser knows: by
 // public_url, or by the headers of a proxy that is trusted, and of no other.
 func TestLoginBehindBalancer(t *testing.T) {

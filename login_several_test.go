@@ -137,3 +137,22 @@ func TestBackChannelTwoIntegrations(t *testing.T) {
 		}
 	}
 }
+
+// threat 55: nobody comes back from users of one's own, so a state that names them is as
+// good as none, in a form as in a query.
+func TestCallbackOfLocalUsers(t *testing.T) {
+	p := newProvider(t)
+	f, _ := serveHome(t, p.named("corp")+homeIntegration(t, "home", ""), "admit corp home {\nlogin\n}\n"+upstream(t))
+	for _, name := range []string{"home", "corp", "nobody"} {
+		answer := url.Values{"code": {"x"}, "state": {name + "." + strings.Repeat("A", 32)}}
+		b := f.web()
+		b.stateRefused(b.callback(answer))
+		want := 400
+		if name == "corp" {
+			want = 405 // its answers are no forms
+		}
+		if a := b.submit("/oauth2/callback", answer); a.StatusCode != want {
+			t.Errorf("a form about %s: %d\n%s", name, a.StatusCode, a.body)
+		}
+	}
+}

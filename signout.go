@@ -142,7 +142,7 @@ func (g *guard) endSessionURL(w http.ResponseWriter, r *request, o opened, targe
 		return "", err
 	}
 	origin, back := g.publicOrigin(r.Request), g.loggedOutURL(r.Request, o.in)
-	if target != "" && !strings.HasPrefix(back, origin+"/") {
+	if strings.HasPrefix(target, "/") && !strings.HasPrefix(back, origin+"/") {
 		target = origin + target
 	}
 	attempt, err := o.in.sessions.Begin(r.Context(), w, r.sentRequest(), oauth.Logout, target, false)
