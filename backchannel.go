@@ -27,7 +27,7 @@ func (in *integration) hearsOfLogouts() bool {
 // (OpenID Connect Back-Channel Logout 1.0 sections 2.5 to 2.8). Its issuer and
 // audience say which integration of the host it is for.
 func (g *guard) serveBackchannelLogout(w http.ResponseWriter, r *request) (served bool, err error) {
-	form, err := readSignIn(w, r)
+	form, err := readForm(w, r)
 	if err != nil || len(form["logout_token"]) != 1 {
 		return true, g.refuseLogout(w, r, "", &jwt.RejectedError{Reason: claims.MalformedCredential})
 	}

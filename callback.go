@@ -67,7 +67,7 @@ func (g *guard) serveCallback(w http.ResponseWriter, r *request) (served bool, e
 // them may be there twice (threat 61).
 func answerOf(w http.ResponseWriter, r *request) (answer url.Values, err error) {
 	if r.Method == http.MethodPost {
-		answer, err = readSignIn(w, r)
+		answer, err = readForm(w, r)
 	} else {
 		answer, err = url.ParseQuery(r.original.RawQuery)
 	}

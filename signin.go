@@ -22,7 +22,7 @@ import (
 	"github.com/caddy-admit/admit/oauth"
 )
 
-// maxForm is the size in bytes of the longest sign-in form.
+// maxForm is the size in bytes of the longest form that is read.
 const maxForm = 64 << 10
 
 // canLogIn reports whether browsers can log in at this gate.
@@ -51,7 +51,7 @@ func (g *guard) serveLogin(w http.ResponseWriter, r *request) (served bool, err 
 		if crossOrigin(r.Request) && !g.origins.fromSite(r.Request) {
 			return true, g.refuseSignIn(w, r, claims.CrossOrigin)
 		}
-		if form, err = readSignIn(w, r); err != nil {
+		if form, err = readForm(w, r); err != nil {
 			return true, g.refuseSignIn(w, r, claims.MalformedCredential)
 		}
 	}
@@ -85,9 +85,9 @@ func (g *guard) refuseSignIn(w http.ResponseWriter, r *request, reason claims.Re
 	return g.look.Write(w, r.Request, status, p)
 }
 
-// readSignIn reads a form. The body stays there for the next gate, if the form is
+// readForm reads a form. The body stays there for the next gate, if the form is
 // for that one.
-func readSignIn(w http.ResponseWriter, r *request) (url.Values, error) {
+func readForm(w http.ResponseWriter, r *request) (url.Values, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, errors.New("not a form")

@@ -46,7 +46,7 @@ func (g *guard) serveLogout(w http.ResponseWriter, r *request) (served bool, err
 	}
 	if r.Method == http.MethodPost {
 		// A script may send no form at all.
-		if form, err := readSignIn(w, r); err == nil && form.Get("return_to") != "" {
+		if form, err := readForm(w, r); err == nil && form.Get("return_to") != "" {
 			target = g.returnTo(r, form.Get("return_to"))
 		}
 	}

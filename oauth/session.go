@@ -177,13 +177,13 @@ func reference(session *Session) *Session {
 	return &Session{ID: session.ID, Began: session.Began, Ends: session.Ends, stored: true}
 }
 
-// Open returns the session of a request, which is shared and must not be changed, checked against the marks that are at
-// most 10 s old, and renewed from the provider if it is due. It waits for that for
-// 3 s; then, or while the provider is out of reach, the session counts as it is,
-// until an hour after it was due: after that it is [ErrSessionExpired]. The error
-// is [ErrNoSession], [ErrSessionInvalid], [ErrSessionExpired], [ErrSessionRevoked]
-// or a [store.ErrUnavailable]. Of several cookies of one name the latest login that
-// counts wins, whatever the others are.
+// Open returns the session of a request, which is shared and must not be changed,
+// checked against the marks that are at most 10 s old, and renewed from the provider
+// if it is due. It waits for that for 3 s; then, or while the provider is out of
+// reach, the session counts as it is, until an hour after it was due: after that it
+// is [ErrSessionExpired]. The error is [ErrNoSession], [ErrSessionInvalid],
+// [ErrSessionExpired], [ErrSessionRevoked] or a [store.ErrUnavailable]. Of several
+// cookies of one name the latest login that counts wins, whatever the others are.
 func (s *Sessions) Open(ctx context.Context, r *http.Request) (*Session, error) {
 	return s.open(ctx, r, s.current)
 }
