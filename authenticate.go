@@ -21,7 +21,7 @@ func (c *checker) authenticate(r *request) claims.Decision {
 		return c.guardCookie(r.Request, claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential})
 	}
 	r.state.token, r.state.opened, r.state.in, r.state.carrier = "", nil, nil, nil // of an earlier gate
-	return c.byKey(r, c.findOut(r))
+	return c.settle(r, c.findOut(r))
 }
 
 // findOut finds out whose the credential is that a client has sent.
@@ -34,7 +34,7 @@ func (c *checker) findOut(r *request) claims.Decision {
 	case found.place == nil:
 		return c.fromBrowser(r, sent)
 	case found.place.Basic:
-		return c.guardCookie(r.Request, found.place.signIn(r, found.user, found.password))
+		return c.guardCookie(r.Request, c.byBasic(r, found))
 	}
 	return found.place.checkAll(r, []string{found.token})
 }
@@ -63,7 +63,7 @@ func (c *checker) fromBrowser(r *request, sent *http.Request) claims.Decision {
 // neighbour domain may have planted a cookie.
 func (p *place) checkAll(r *request, tokens []string) (first claims.Decision) {
 	for i, token := range tokens {
-		d := p.check(r.Context(), token)
+		d := p.checkToken(r, token)
 		d.Credential = or(d.Credential, p.kind())
 		if d.Reason == "" {
 			if d.Credential != "api_key" {
@@ -81,7 +81,7 @@ func (p *place) checkAll(r *request, tokens []string) (first claims.Decision) {
 // outOfReach reports a refusal for lack of what would tell. It weighs more than
 // another one: with that at hand the request might get in.
 func outOfReach(reason claims.Reason) bool {
-	return reason == claims.KeysUnavailable || reason == claims.StorageUnavailable
+	return reason == claims.KeysUnavailable || reason == claims.StorageUnavailable || reason == claims.SignInUnavailable
 }
 
 // ambient are the credentials that browsers add by themselves, whoever asks: a

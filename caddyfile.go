@@ -47,9 +47,6 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, o.Errf("admit %s: given twice: expected another name of 1 to 32 of a-z, 0-9, _ and -", name)
 	}
 	for _, line := range o.lines() {
-		if err := notAvailable(line); err != nil {
-			return nil, err
-		}
 		if gateOptions.has(line.word) && (!integrationOptions.has(line.word) || line.word == "login" && !line.block) {
 			return nil, line.Errf("%s: it belongs in the admit directive of a site", line.word)
 		}

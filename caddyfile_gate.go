@@ -149,10 +149,17 @@ func readReportOnly(o option, g *gate) error {
 }
 
 func readForwardLine(o option, g *gate) error {
-	if o.block {
-		return o.Errf("forward %s: takes no block: expected one only after exchange", o.args[0])
-	}
 	g.Forward = &Forward{What: o.args[0]}
+	switch exchange := o.args[0] == "exchange"; {
+	case o.block && !exchange:
+		return o.Errf("forward %s: takes no block: expected one only after exchange", o.args[0])
+	case !o.block && exchange:
+		return o.Errf("forward exchange: expected a block with the audience: \"forward exchange { … }\"")
+	case exchange:
+		if err := exchangeOptions.read(o.lines(), g.Forward); err != nil {
+			return err
+		}
+	}
 	if len(o.args) == 2 {
 		g.Forward.Header = o.args[1]
 	}

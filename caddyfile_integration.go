@@ -43,6 +43,15 @@ var integrationOptions = table[Integration]{
 	"tokens":  {usage: "[{]", read: readTokens},
 	"session": {usage: "{", read: readSession},
 
+	"client_credentials": {usage: "[{]", read: func(o option, c *Integration) error {
+		c.ClientCredentials = new(ClientCredentials)
+		return clientCredentialsOptions.read(o.lines(), c.ClientCredentials)
+	}},
+	"introspection": {usage: "{", read: func(o option, c *Integration) error {
+		c.Introspection = new(Introspection)
+		return introspectionOptions.read(o.lines(), c.Introspection)
+	}},
+
 	"login":    {usage: "{", read: readLoginClient},
 	"userinfo": {usage: "[login|always]", read: readUserinfo},
 

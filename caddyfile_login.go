@@ -45,7 +45,10 @@ func readClientAuth(o option, l *LoginClient) error {
 
 func readUserinfo(o option, c *Integration) error {
 	c.Userinfo = "login"
-	if len(o.args) > 0 && o.args[0] != c.Userinfo {
+	if len(o.args) > 0 {
+		c.Userinfo = o.args[0]
+	}
+	if c.Userinfo != "login" && c.Userinfo != userinfoAlways {
 		return o.Errf("userinfo %q: expected login or always", o.args[0])
 	}
 	return nil

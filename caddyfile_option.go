@@ -143,9 +143,6 @@ func (t table[T]) read(lines []option, into *T) error {
 		if !known {
 			return unknownOption(o, t.words())
 		}
-		if err := notAvailable(o); err != nil {
-			return err
-		}
 		if err := o.check(s.usage); err != nil {
 			return err
 		}

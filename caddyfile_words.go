@@ -1,27 +1,6 @@
 package admit
 
-import (
-	"slices"
-	"strings"
-)
-
-// notYet lists options that are planned and have their names, but do nothing in
-// this version: by word, or with a first argument. A row goes when
-// its option comes.
-var notYet = []string{
-	// Integrations.
-	"client_credentials", "introspection", "userinfo always",
-	// Gates.
-	"forward exchange",
-}
-
-// notAvailable is the error for an option of which notYet lists this form.
-func notAvailable(o option) error {
-	if len(o.args) > 0 && slices.Contains(notYet, o.word+" "+o.args[0]) {
-		return o.Errf("%s %s: not available in this version", o.word, o.args[0])
-	}
-	return nil
-}
+import "strings"
 
 // wrongWords names the right word for some that are likely to be tried.
 var wrongWords = map[string]string{
@@ -36,9 +15,10 @@ var wrongWords = map[string]string{
 	"copy_headers":  "did you mean header_up?",
 	"redirect_uri":  "did you mean callback?",
 	"cookie_secret": "did you mean session { secret }?",
-	"client_id":     "it belongs in login { … }",
-	"client_secret": "it belongs in login { … }",
-	"scopes":        "it belongs in login { … }",
+	"client_id":     "it belongs in login or introspection { … }",
+	"client_secret": "it belongs in login or introspection { … }",
+	"token_url":     "it belongs in login or client_credentials { … }",
+	"scopes":        "it belongs in login, client_credentials or forward exchange { … }",
 	"groups":        "it belongs in identity { … }",
 	"map":           "it belongs in identity { … }",
 	"map_only":      "it belongs in identity { … }",
@@ -47,9 +27,6 @@ var wrongWords = map[string]string{
 // unknownOption is the error for a word that a block does not take. The words it
 // takes are sorted.
 func unknownOption(o option, words []string) error {
-	if slices.Contains(notYet, o.word) {
-		return o.Errf("%s: not available in this version", o.word)
-	}
 	if hint := wrongWords[o.word]; hint != "" {
 		return o.Errf("unknown option %q: %s", o.word, hint)
 	}

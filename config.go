@@ -90,8 +90,13 @@ type Integration struct {
 	Tokens *Tokens     `json:"tokens,omitempty"`
 	// Login is how browsers log in at a provider.
 	Login *LoginClient `json:"login,omitempty"`
+	// ClientCredentials takes the id and secret of clients by HTTP Basic.
+	ClientCredentials *ClientCredentials `json:"client_credentials,omitempty"`
+	// Introspection has the issuer asked about opaque tokens.
+	Introspection *Introspection `json:"introspection,omitempty"`
 	// Userinfo is "login" if the provider's userinfo endpoint is asked, too, when
-	// somebody logs in and when the session is renewed. Default: it is not.
+	// somebody logs in and when the session is renewed, and "always" if it is asked
+	// about tokens as well. Default: it is not.
 	Userinfo string `json:"userinfo,omitempty"`
 	// Session says how sessions of browsers are kept.
 	Session *Session `json:"session,omitempty"`

@@ -51,7 +51,7 @@ func (c *Integration) standardPlaces() (places []place) {
 	if c.logsIn() {
 		add(Place{Session: true})
 	}
-	if c.Basic {
+	if c.takesBasic() {
 		add(Place{Basic: true})
 	}
 	if len(c.APIKey) > 0 {
@@ -96,7 +96,7 @@ func (c *Integration) places(e *expander) []place {
 		switch {
 		case given != 1:
 			e.fail("from: expected one of header, cookie, query, basic and session")
-		case p.Basic && !c.Basic:
+		case p.Basic && !c.takesBasic():
 			e.fail("from basic: basic is not switched on")
 		case p.Session && !c.logsIn():
 			e.fail("from session: nobody can log in with this integration")
@@ -117,7 +117,7 @@ func (c *Integration) places(e *expander) []place {
 		}
 		places = append(places, place{Place: p})
 	}
-	if c.Basic && !slices.ContainsFunc(places, func(p place) bool { return p.Basic }) {
+	if c.takesBasic() && !slices.ContainsFunc(places, func(p place) bool { return p.Basic }) {
 		e.fail("from: basic is switched on but not among the places; write from basic")
 	}
 	return places

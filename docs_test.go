@@ -35,10 +35,13 @@ func TestReferenceOptions(t *testing.T) {
 		"The tokens block":          usages(tokensOptions),
 		"The session block":         usages(sessionOptions),
 		"The login block":           usages(loginOptions),
-		"Options of a gate":         usages(gateOptions),
-		"The any block":             usages(anyOptions),
-		"The report_only block":     usages(ruleOptions),
-		"The pages block":           usages(pagesOptions),
+
+		"The client_credentials block": usages(clientCredentialsOptions),
+		"The introspection block":      usages(introspectionOptions),
+		"Options of a gate":            usages(gateOptions),
+		"The any block":                usages(anyOptions),
+		"The report_only block":        usages(ruleOptions),
+		"The pages block":              usages(pagesOptions),
 	} {
 		got := map[string]string{}
 		for _, sub := range ref.sections(3, section) {
@@ -183,11 +186,14 @@ func TestReferenceErrors(t *testing.T) {
 		"The tokens block":          "tokens",
 		"The session block":         "session",
 		"The login block":           "login",
-		"Options of a gate":         "gate",
-		"The any block":             "any",
-		"The report_only block":     "report_only",
-		"The pages block":           "pages",
-		"Presets":                   "integration",
+
+		"The client_credentials block": "client_credentials",
+		"The introspection block":      "introspection",
+		"Options of a gate":            "gate",
+		"The any block":                "any",
+		"The report_only block":        "report_only",
+		"The pages block":              "pages",
+		"Presets":                      "integration",
 	} {
 		for _, sub := range append(ref.sections(3, section), ref.section(2, section)) {
 			for _, m := range gives.FindAllStringSubmatch(sub.text, -1) {
@@ -223,6 +229,9 @@ func wrapSnippet(t *testing.T, part, text string) string {
 		}
 	case "gate":
 		site = "admit {\n" + text + "}\n"
+		if strings.Contains(text, "exchange") {
+			integration += "introspection {\nclient_id gate\nclient_secret x\n}\n"
+		}
 		if slices.Contains(firstWords(text), "login") {
 			integration = someUser
 		}
@@ -230,6 +239,15 @@ func wrapSnippet(t *testing.T, part, text string) string {
 		site = "admit {\n" + part + " {\n" + text + "}\n}\n"
 	case "identity":
 		integration += "identity {\n" + text + "}\n"
+	case "client_credentials":
+		integration += part + " {\n" + text + "}\n"
+	case "introspection":
+		for _, word := range []string{"client_id", "client_secret"} {
+			if !slices.Contains(firstWords(text), word) {
+				text += word + " x\n"
+			}
+		}
+		integration += part + " {\n" + text + "}\n"
 	case "tokens", "session":
 		integration = someUser + part + " {\n" + text + "}\n"
 		if slices.Contains(firstWords(text), "refresh") && part == "session" {

@@ -13,33 +13,48 @@ import (
 type Forward struct {
 	// What is "client" (everything stays where the client put it, but for the
 	// query), "none", or what is put into Header: "token" (the one that the client
-	// sent), "access_token" (that one, or the session's), or "id_token" (the
-	// session's). Default: a token stays, one that was made from HTTP Basic goes
+	// sent), "access_token" (that one, or the session's), "id_token" (the session's),
+	// or "exchange" (one made for the application). Default: a token stays, one that was made from HTTP Basic goes
 	// into Authorization, passwords, client secrets and API keys are taken out.
 	What string `json:"what,omitempty"`
 	// Header is where a token goes. Default: Authorization, after "Bearer".
 	Header string `json:"header,omitempty"`
+	// Audience and Scopes are what a token is exchanged for (RFC 8693).
+	Audience string   `json:"audience,omitempty"`
+	Scopes   []string `json:"scopes,omitempty"`
 }
 
 // forwarding is a [Forward] that is ready.
 type forwarding struct {
 	what   string
 	header string
+
+	audience string
+	scopes   []string
 }
 
 func readForward(e *expander, f *Forward) forwarding {
 	if f == nil {
 		return forwarding{what: "standard"}
 	}
-	e.word("forward", f.What, "client", "none", "token", "access_token", "id_token")
-	out := forwarding{what: f.What, header: textproto.CanonicalMIMEHeaderKey(e.text("forward", f.Header))}
+	e.word("forward", f.What, "client", "none", "token", "access_token", "id_token", "exchange")
+	out := forwarding{
+		what: f.What, header: textproto.CanonicalMIMEHeaderKey(e.text("forward", f.Header)),
+		audience: e.text("forward exchange audience", f.Audience), scopes: e.texts("forward exchange scopes", f.Scopes),
+	}
+	e.checkScopes("forward exchange scopes", out.scopes)
 	puts := f.What == "token" || f.What == "access_token" || f.What == "id_token"
-	if out.header == "" && puts {
+	exchange := f.What == "exchange"
+	if out.header == "" && (puts || exchange) {
 		out.header = "Authorization"
 	}
 	switch {
 	case f.What == "":
-		e.fail("forward: expected client, none, token, access_token or id_token")
+		e.fail("forward: expected client, none, token, access_token, id_token or exchange")
+	case exchange && f.Audience == "":
+		e.fail("forward exchange: expected audience, for whom the token is")
+	case !exchange && (f.Audience != "" || len(f.Scopes) > 0):
+		e.fail("forward %s: takes no audience and no scopes", f.What)
 	case !puts && f.Header != "":
 		e.fail("forward %s %q: expected a header name only after token, access_token and id_token", f.What, f.Header)
 	case f.Header != "" && !mayCarryToken(out.header):

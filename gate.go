@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/page"
 	"github.com/caddy-admit/admit/jwt"
+	"github.com/caddy-admit/admit/oauth/machine"
 )
 
 // guard is a [Handler] that is ready for requests.
@@ -34,9 +35,11 @@ type guard struct {
 	logins    []*integration // those to log in with
 	closed    bool           // some rule has to hold for each request
 	resource  resource
-	own       *integration     // one written in the gate's block
-	named     []string         // all integrations that have a name
-	asserts   *jwt.SigningKeys // of all gates
+	exchange  map[string]*machine.Exchanger // by integration
+	exchanges taken                         // of the pool
+	own       *integration                  // one written in the gate's block
+	named     []string                      // all integrations that have a name
+	asserts   *jwt.SigningKeys              // of all gates
 	log       *zap.Logger
 
 	insecure sync.Once            // has been logged
@@ -61,6 +64,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	e.keep(h.provisionMatch(ctx, g))
 	h.provisionRules(ctx, e, g)
 	h.read(e, g)
+	e.keep(g.openExchange())
 	g.warnKeyClaims()
 	g.resource = readResource(&g.checker)
 	return e.err("admit")
@@ -78,6 +82,7 @@ func (h *Handler) read(e *expander, g *guard) {
 	h.readHeaders(e, g)
 	h.readLogin(e, g)
 	h.checkRules(e, g)
+	g.checkMachines(e)
 }
 
 // checkRules refuses rules that nobody can satisfy, or that nobody can break.
@@ -266,7 +271,11 @@ func (c *checker) scope(ctx caddy.Context, e *expander, module any, raw []caddy.
 
 // Cleanup gives back what Provision took.
 func (h *Handler) Cleanup() error {
-	if h.guard != nil && h.guard.own != nil {
+	if h.guard == nil {
+		return nil
+	}
+	h.guard.exchanges.release()
+	if h.guard.own != nil {
 		h.guard.own.release()
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-admit/admit/internal/store"
 	"github.com/caddy-admit/admit/jwt"
 	"github.com/caddy-admit/admit/oauth"
+	"github.com/caddy-admit/admit/oauth/machine"
 )
 
 // oktaOrganisation is an issuer of Okta that is not one of its custom servers.
@@ -40,6 +41,8 @@ type integration struct {
 	noEmail   bool                // none of its identities has an e-mail address
 	mapping   *claims.Mapping
 	keyClaim  *keyClaim // nil if no claim holds API keys
+	nobody    bool      // who has no user id is let in
+	alone     *place    // where nobody else's tokens are looked for
 	rules     claims.Rules
 	vendor    string
 	server    string       // the issuer that clients find by discovery, if it is one
@@ -47,6 +50,16 @@ type integration struct {
 	fetched   *fetchedKeys // those keys, nil for keys given by hand
 	kept      *jwt.Space   // tokens that were verified, nil if none are kept
 	tokensKey string       // where they lie in the pool, "" when they were given back
+
+	// What is asked about clients that are no browsers; each nil if it is not.
+	clients      *machine.Clients
+	introspector *machine.Introspector
+	userinfo     *machine.Userinfo
+	asking       taken  // of the pool
+	guesses      string // the key of their counter in the pool, "" when it was given back
+	// exchanger makes what exchanges tokens for an application.
+	exchanger func(f *forwarding, t *taken) (*machine.Exchanger, error)
+	exchanges bool // there is one
 }
 
 // draft is an integration whose configuration was read. It holds nothing yet that
@@ -61,6 +74,8 @@ type draft struct {
 	login   *loginDraft // nil if nobody logs in at a provider
 	session oauth.SessionConfig
 	cache   *Cache // nil: the one that integrations share
+
+	machines machineDraft
 }
 
 // provision makes an integration of its configuration. It makes no network call
@@ -100,13 +115,14 @@ func (c *Integration) read(e *expander, name string) *draft {
 func (c *Integration) readIssuer(e *expander, d *draft) {
 	d.policy = c.policy(e)
 	d.mapping = c.mapping(e, d.name, d.policy.Issuers)
-	d.keyClaim = c.keyClaim(e, d.mapping)
 	d.keys = c.keys(e, d.policy.Issuers)
 	e.keep(d.policy.Check())
 	e.word("vendor", c.Vendor, vendors...)
 	c.requireAudience(e)
 	d.takes = c.takesTokens()
 	d.login = c.readLogin(e, d)
+	c.readMachines(e, d)
+	c.keyClaim(e, d)
 	d.public = d.login != nil && c.isPublic(d)
 	d.noEmail = c.lacksEmail()
 	c.checkEmail(e)
@@ -138,7 +154,12 @@ func (d *draft) open(kept store.Store, log *zap.Logger) error {
 	if err := open(); err != nil {
 		return err
 	}
-	return d.keepTokens()
+	if err := d.keepTokens(); err != nil {
+		return err
+	}
+	only := []*integration{d.integration}
+	d.alone = &place{integrations: only, memory: remember(only)}
+	return nil
 }
 
 func (d *draft) openIssuer() error {
@@ -152,9 +173,14 @@ func (d *draft) openIssuer() error {
 		}
 	}
 	if d.login != nil {
-		d.party, err = d.openParty(source)
+		if d.party, err = d.openParty(source); err != nil {
+			return err
+		}
 	}
-	return err
+	if d.exchanges {
+		d.exchanger = d.openExchanger
+	}
+	return d.openMachines()
 }
 
 // openParty makes the relying party. It shares the client and the discovery with
@@ -181,6 +207,7 @@ func (in *integration) release() {
 		in.local.release()
 	}
 	in.forgetTokens()
+	in.closeMachines()
 	if in.poolKey == "" {
 		return
 	}

@@ -12,22 +12,18 @@ import (
 type keyClaim struct {
 	path   claims.Path
 	strict bool
-	// nobody says that who has neither a key nor a user id is let in, see
-	// [Identity].User.
-	nobody bool
 }
 
-// keyClaim reads in which claim API keys are passed on. Which keys are good is for
-// each gate to say, so that claims without a user id are no mistake of theirs any
-// more.
-func (c *Integration) keyClaim(e *expander, m *claims.Mapping) *keyClaim {
-	if c.Identity == nil || c.Identity.APIKeyClaim == nil {
-		return nil
+// keyClaim reads in which claim API keys are passed on. Where a key or the userinfo
+// endpoint may say who it is, claims without a user id are no mistake of theirs any
+// more: see [checker.settle].
+func (c *Integration) keyClaim(e *expander, d *draft) {
+	d.nobody = d.mapping.AnyUser
+	if c.Identity != nil && c.Identity.APIKeyClaim != nil {
+		given := c.Identity.APIKeyClaim
+		d.keyClaim = &keyClaim{path: paths(e, "identity api_key_claim", []string{given.Claim})[0], strict: given.Strict}
 	}
-	given := c.Identity.APIKeyClaim
-	k := &keyClaim{path: paths(e, "identity api_key_claim", []string{given.Claim})[0], strict: given.Strict, nobody: m.AnyUser}
-	m.AnyUser = true
-	return k
+	d.mapping.AnyUser = d.mapping.AnyUser || d.keyClaim != nil || d.machines.userinfo
 }
 
 // carrier is what a key was in that counts in place of it: a token, a session, or
@@ -37,18 +33,18 @@ type carrier struct {
 	identity *claims.Identity
 }
 
-// byKey looks for an API key in the claims of a credential that was found good. The
-// key of a local integration of this gate counts as if the client had sent it: id,
+// settle says who it is that a good credential is about. The key of a local
+// integration of this gate in its claims counts as if the client had sent it: id,
 // groups and claims are the key's. Else the claims count, if they hold a user id.
-func (c *checker) byKey(r *request, d claims.Decision) claims.Decision {
+func (c *checker) settle(r *request, d claims.Decision) claims.Decision {
 	if d.Reason != "" || d.Identity == nil {
 		return d
 	}
 	in := c.integration(d.Integration)
-	if in == nil || in.keyClaim == nil {
+	if in == nil || in.local != nil {
 		return d
 	}
-	key, there := in.keyClaim.path.Text(d.Identity.Claims())
+	key, there := in.keyClaim.find(d.Identity.Claims())
 	for _, other := range c.integrations {
 		if !there || other.local == nil {
 			continue
@@ -61,13 +57,21 @@ func (c *checker) byKey(r *request, d claims.Decision) claims.Decision {
 	switch {
 	case there && in.keyClaim.strict:
 		d.Reason = claims.BadAPIKey
-	case d.Identity.User() == "" && !in.keyClaim.nobody:
+	case d.Identity.User() == "" && !in.nobody:
 		d.Reason = claims.NoIdentity
 	default:
 		return d
 	}
 	d.Verdict, d.Identity = claims.Refused, nil
 	return d
+}
+
+// find returns the key in claims, and whether there is anything in its place.
+func (k *keyClaim) find(set *claims.Set) (key string, there bool) {
+	if k == nil {
+		return "", false
+	}
+	return k.path.Text(set)
 }
 
 // apply judges by the rules of the integration that the key came through, which look
@@ -97,13 +101,4 @@ func (g *guard) warnKeyClaims() {
 				zap.String("integration", in.name))
 		}
 	}
-}
-
-// demands reports whether claims without a user id are nobody's, at whatever gate.
-func (k *keyClaim) demands(set *claims.Set) bool {
-	if k == nil || k.nobody {
-		return false
-	}
-	_, there := k.path.Text(set)
-	return !there
 }

@@ -34,13 +34,13 @@ type keyOrigin struct {
 	NoKeys bool
 
 	static *jwt.KeySet // keys that were given by hand
-	login  bool        // a login needs a client, and maybe discovery, beside the keys
+	client bool        // a client is needed, and maybe discovery, beside the keys
 }
 
 // keys reads where keys come from: exactly one of discovery, a JWKS, key files
 // and a secret.
 func (c *Integration) keys(e *expander, issuers []string) keyOrigin {
-	o := keyOrigin{InsecureHTTP: c.InsecureHTTP, login: c.Login != nil}
+	o := keyOrigin{InsecureHTTP: c.InsecureHTTP, client: c.asks()}
 	given := 0
 	for _, is := range []bool{c.JWKS != "", len(c.Key) > 0, c.Secret != nil} {
 		if is {
@@ -50,7 +50,7 @@ func (c *Integration) keys(e *expander, issuers []string) keyOrigin {
 	switch {
 	case given > 1:
 		e.fail("jwks, key, secret: expected one of them")
-	case c.Discovery != "" && given > 0 && c.Login == nil:
+	case c.Discovery != "" && given > 0 && !c.asks():
 		e.fail("discovery: has no use beside jwks, key or secret: expected one of them")
 	case c.Secret != nil:
 		o.static = c.secretKeys(e)
@@ -63,21 +63,15 @@ func (c *Integration) keys(e *expander, issuers []string) keyOrigin {
 	case c.Login == nil: // else it may be plain OAuth 2.0, see checkTokens
 		e.fail("no keys: expected issuer, jwks, key or secret")
 	}
-	if given == 1 && len(issuers) > 0 && c.Login.wantsDiscovery(c.Discovery) {
+	if given == 1 && len(issuers) > 0 && c.wantsDiscovery() {
 		c.discoveryOrigin(e, &o, issuers)
 	}
-	o.NoKeys = c.Login != nil && (o.static != nil || !c.hasKeys())
+	o.NoKeys = c.asks() && (o.static != nil || !c.hasKeys())
 	for _, name := range e.texts("ca", c.CA) {
 		o.CA += string(e.readFile("ca", name)) + "\n"
 	}
 	c.checkFamilies(e)
 	return o
-}
-
-// wantsDiscovery reports whether discovery is made for a login whose integration
-// has keys by hand: if it is asked for, or if endpoints are missing.
-func (l *LoginClient) wantsDiscovery(discovery string) bool {
-	return l != nil && (discovery != "" || l.AuthorizationURL == "" || l.TokenURL == "")
 }
 
 // checkFamilies refuses algorithms that cannot go with the keys, so that no
@@ -172,7 +166,7 @@ func (c *Integration) discoveryOrigin(e *expander, o *keyOrigin, issuers []strin
 // source makes the key source, nil where there are no keys. Fetched keys come from
 // the pool, with what a login shares with them, and in keeps what it took there.
 func (o *keyOrigin) source(in *integration) (jwt.KeySource, error) {
-	if o.static != nil && !o.login {
+	if o.static != nil && !o.client {
 		return jwt.StaticKeys(o.static), nil
 	}
 	id, err := json.Marshal(o)

@@ -8,8 +8,10 @@ import (
 
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/store"
+	"github.com/caddy-admit/admit/jwt"
 	"github.com/caddy-admit/admit/oauth"
 	"github.com/caddy-admit/admit/oauth/local"
+	"github.com/caddy-admit/admit/oauth/machine"
 )
 
 // opened is a session that a request has.
@@ -18,16 +20,8 @@ type opened struct {
 	session *oauth.Session
 }
 
-// signIn checks a user's password from HTTP Basic, in the integration that knows
-// the user and nowhere else.
-func (p *place) signIn(r *request, user, password string) claims.Decision {
-	in := p.integrations[0]
-	for _, other := range p.integrations {
-		if _, ok := other.local.users.Get(user); ok {
-			in = other
-			break
-		}
-	}
+// signIn checks a user's password from HTTP Basic.
+func (in *integration) signIn(r *request, user, password string) claims.Decision {
 	d := claims.Decision{Verdict: claims.Refused, Integration: in.name, Credential: "basic"}
 	subject, err := in.local.signIn(r.Context(), user, password, clientOf(r.Request))
 	if err != nil {
@@ -46,14 +40,24 @@ func clientOf(r *http.Request) string {
 	return ip
 }
 
-// notSignedIn says in a decision why somebody could not sign in.
+// notSignedIn says in a decision why somebody could not sign in, or why an issuer did
+// not vouch for a client.
 func notSignedIn(d claims.Decision, err error) claims.Decision {
-	var locked *local.LockedError
+	var (
+		locked   *local.LockedError
+		rejected *jwt.RejectedError
+	)
 	switch d.Verdict, d.Reason = claims.Refused, claims.SignInUnavailable; {
 	case errors.As(err, &locked):
 		d.Reason, d.RetryAfter, d.Repeated = claims.LockedOut, locked.RetryAfter, !locked.New
+	case errors.As(err, &rejected):
+		d.Reason = rejected.Reason
 	case errors.Is(err, local.ErrBadPassword):
 		d.Reason = claims.BadPassword
+	case errors.Is(err, machine.ErrBadClient):
+		d.Reason = claims.BadClient
+	case errors.Is(err, machine.ErrInactive):
+		d.Reason = claims.Inactive
 	case errors.Is(err, store.ErrUnavailable):
 		d.Reason = claims.StorageUnavailable
 	}

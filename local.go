@@ -69,6 +69,7 @@ func (c *Integration) refuseForeign(e *expander) {
 		"ca": len(c.CA) > 0, "insecure_http": c.InsecureHTTP, "insecure_weak_secret": c.InsecureWeakSecret,
 		"vendor": c.Vendor != "", "trust_email": c.TrustEmail,
 		"login": c.Login != nil, "userinfo": c.Userinfo != "",
+		"client_credentials": c.ClientCredentials != nil, "introspection": c.Introspection != nil,
 		"identity api_key_claim": c.Identity != nil && c.Identity.APIKeyClaim != nil,
 	} {
 		if given {

@@ -66,18 +66,15 @@ type loginDraft struct {
 func (c *Integration) readLogin(e *expander, d *draft) *loginDraft {
 	l := c.Login
 	if l == nil {
-		if c.Userinfo != "" {
-			e.fail("userinfo: is asked when somebody logs in: expected a login block too")
+		if e.word("userinfo", c.Userinfo, "login", userinfoAlways); c.Userinfo == "login" {
+			e.fail("userinfo: is asked when somebody logs in: expected a login block too, or always")
 		}
 		if c.Vendor == oauth.VendorGitHub {
 			e.fail("preset, vendor: GitHub has no tokens that others can check: expected a login block")
 		}
 		return nil
 	}
-	if c.Userinfo == "always" {
-		e.fail("userinfo always: not available in this version")
-	}
-	e.word("userinfo", c.Userinfo, "login", "always")
+	e.word("userinfo", c.Userinfo, "login", userinfoAlways)
 	e.word("login session_token", l.SessionToken, oauth.SessionTokenID, oauth.SessionTokenAccess)
 	p := &loginDraft{RelyingPartyConfig: oauth.RelyingPartyConfig{
 		DiscoveryURL: d.keys.Discovery, InsecureHTTP: c.InsecureHTTP,

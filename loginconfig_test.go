@@ -59,7 +59,7 @@ func TestMistakesOfLoginsInJSON(t *testing.T) {
 		{"vendor", issuer + `"audience": ["api"], "vendor": "okto"`, "", []string{`vendor "okto"`, "github, gitlab, google or keycloak"}},
 		{"GitHub without a login", `"vendor": "github"`, "", []string{"login block"}},
 		{"userinfo", issuer + `"userinfo": "never", "login": {"client_id": "app"}`, "", []string{`userinfo "never"`}},
-		{"userinfo of tokens", issuer + `"userinfo": "always", "login": {"client_id": "app"}`, "", []string{"userinfo always", "not available"}},
+		{"userinfo of tokens", `"jwks": "https://login.example.com/jwks", "audience": ["api"], "userinfo": "always"`, "", []string{"userinfo always", "expected userinfo_url"}},
 		{"userinfo without a login", issuer + `"audience": ["api"], "userinfo": "login"`, "", []string{"userinfo", "login block"}},
 		{"session_token", issuer + `"login": {"client_id": "app", "session_token": "both"}`, "", []string{"login session_token", `"both"`}},
 		{"client_auth", issuer + `"login": {"client_id": "app", "client_auth": {"method": "jwt"}}`, "", []string{"login client_auth", `"jwt"`}},

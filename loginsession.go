@@ -36,7 +36,7 @@ func (in *integration) take(session *oauth.Session, g *oauth.Grant) error {
 		return err
 	}
 	identity := in.mapping.Identify(set)
-	if identity == nil || identity.User() == "" && in.keyClaim.demands(set) {
+	if _, key := in.keyClaim.find(set); identity == nil || identity.User() == "" && !in.nobody && !key {
 		return errNoIdentity
 	}
 	session.User = identity.User()

@@ -36,6 +36,11 @@ var refreshes = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Namespace: "admit", Name: "refreshes_total", Help: "Renewals of sessions at their providers.",
 }, []string{"integration", "outcome"})
 
+// exchanges counts what issuers were asked about clients that are no browsers.
+var exchanges = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Namespace: "admit", Name: "exchanges_total", Help: "Questions to issuers about what clients sent.",
+}, []string{"integration", "outcome"})
+
 // keyMetrics describes what is known of fetched keys, at the time it is asked.
 var (
 	fetchesDesc = prometheus.NewDesc("admit_key_fetches_total", "Fetches of key sets.", []string{"integration", "outcome"}, nil)
@@ -84,7 +89,7 @@ func registerMetrics(ctx caddy.Context, keys *keyCollector) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{decisions, logins, refreshes, keys, cacheCollector{}} {
+	for _, c := range []prometheus.Collector{decisions, logins, refreshes, exchanges, keys, cacheCollector{}} {
 		var known prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &known) {
 			return err

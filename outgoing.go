@@ -1,11 +1,14 @@
 package admit
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 
 	"go.uber.org/zap"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/oauth/machine"
 )
 
 // outgoing is what a gate has for the application, besides what it says in headers
@@ -30,10 +33,35 @@ func (g *guard) keepForwarded(e *expander) {
 		}
 		in.forwards = in.forwards || g.forward.what != "id_token"
 	}
+	able := func(in *integration) bool { return in.exchanges }
+	if g.forward.what == "exchange" && !slices.ContainsFunc(g.integrations, able) {
+		e.fail("forward exchange: none of the gate's integrations has a client that could exchange tokens: expected a login or an introspection block")
+	}
+}
+
+// openExchange makes what exchanges tokens for the application.
+func (g *guard) openExchange() error {
+	if g.forward.what != "exchange" {
+		return nil
+	}
+	g.exchange = make(map[string]*machine.Exchanger)
+	for _, in := range g.integrations {
+		if !in.exchanges {
+			continue
+		}
+		x, err := in.exchanger(&g.forward, &g.exchanges)
+		if err != nil {
+			return fmt.Errorf("forward exchange: integration %s: %w", in.name, err)
+		}
+		g.exchange[in.name] = x
+	}
+	return nil
 }
 
 // ofSessions reports whether sessions have something to pass on.
-func (f *forwarding) ofSessions() bool { return f.what == "access_token" || f.what == "id_token" }
+func (f *forwarding) ofSessions() bool {
+	return f.what == "access_token" || f.what == "id_token" || f.what == "exchange"
+}
 
 // prepare gets what the application is to have with a request that may pass. A
 // request for which it cannot be had does not pass.
@@ -43,6 +71,14 @@ func (g *guard) prepare(r *request, d *claims.Decision) {
 		return
 	}
 	r.state.outgoing.token = g.forwarded(r.state, d)
+	if g.exchange != nil && r.state.outgoing.token != "" {
+		var err error
+		if r.state.outgoing.token, err = g.exchanged(r, d); err != nil {
+			d.Rule = nil
+			*d = notSignedIn(*d, err)
+			return
+		}
+	}
 	if g.assertion == nil {
 		return
 	}
@@ -61,7 +97,7 @@ func (g *guard) forwarded(s *state, d *claims.Decision) string {
 	switch g.forward.what {
 	case "token":
 		return s.token
-	case "access_token":
+	case "access_token", "exchange":
 		if s.token == "" && d.Credential == "session" {
 			return s.opened.accessToken()
 		}
@@ -76,6 +112,20 @@ func (g *guard) forwarded(s *state, d *claims.Decision) string {
 		}
 	}
 	return ""
+}
+
+// exchanged returns a token for the application in exchange for the one at hand,
+// "" if the integration that this one is of has no client for it.
+func (g *guard) exchanged(r *request, d *claims.Decision) (string, error) {
+	of := d.Integration
+	if r.state.carrier != nil {
+		of = r.state.carrier.in.name // the key has no token
+	}
+	x := g.exchange[of]
+	if x == nil {
+		return "", nil
+	}
+	return x.Token(r.Context(), r.state.outgoing.token)
 }
 
 // accessToken returns the access token of a session. One that has ended, because

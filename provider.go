@@ -46,6 +46,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	p.guard.warnRules(gate) // loading matchers empties their configuration
 	p.guard.readRules(ctx, e, &p.guard.rules, p.Require, p.Deny, p.Any)
 	gate.checkRules(e, p.guard)
+	p.guard.checkMachines(e)
 	return e.err("admit")
 }
 

@@ -27,6 +27,8 @@ const (
 	BadPassword          Reason = "bad_password"
 	LockedOut            Reason = "locked_out"
 	BadAPIKey            Reason = "bad_api_key"
+	BadClient            Reason = "bad_client"
+	Inactive             Reason = "inactive"
 	SessionInvalid       Reason = "session_invalid"
 	SessionExpired       Reason = "session_expired"
 	Revoked              Reason = "revoked"

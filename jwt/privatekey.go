@@ -7,7 +7,9 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -18,6 +20,17 @@ import (
 
 // PrivateKey signs what a client says about itself (RFC 7523).
 type PrivateKey struct{ key signingKey }
+
+// Fingerprint returns a text that no other key has, nor the same one under another
+// "kid". It is no secret.
+func (k *PrivateKey) Fingerprint() (string, error) {
+	public, err := x509.MarshalPKIXPublicKey(k.key.signer.Public())
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(public)
+	return hex.EncodeToString(sum[:]) + k.key.ID, nil
+}
 
 // ParsePrivateKey reads one private key from PEM (PKCS #8, PKCS #1, SEC 1) or a
 // JWK: RSA, EC on P-256 or Ed25519. The "kid" of a JWK is kept. Its errors hold

@@ -26,6 +26,14 @@ func ParseClientKey(pemOrJWK []byte) (*ClientKey, error) {
 	return &ClientKey{private}, nil
 }
 
+// Fingerprint tells a key from others, and is no secret. That of nil is empty.
+func (k *ClientKey) Fingerprint() (string, error) {
+	if k == nil {
+		return "", nil
+	}
+	return k.private.Fingerprint()
+}
+
 // assertion says who the client is, to one token endpoint and once (RFC 7523
 // section 3, OpenID Connect Core 1.0 section 9).
 func (k *ClientKey) assertion(clientID, tokenURL string, now time.Time) (string, error) {
