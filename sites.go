@@ -103,11 +103,15 @@ func (s *webSite) addresses(hosts []string) (addresses []string) {
 		if strings.Contains(host, ":") {
 			host = "[" + strings.Trim(host, "[]") + "]"
 		}
+		own := s.ports
+		if isLoopback(host) {
+			own = ports{} // no port of this machine leads to another one of it
+		}
 		for _, port := range s.listenPorts() {
 			if s.tls() && port != s.ports.http {
-				addresses = appendNew(addresses, "https://"+host+portOf(port, 443, s.ports.https))
+				addresses = appendNew(addresses, "https://"+host+portOf(port, 443, own.https))
 			} else {
-				addresses = appendNew(addresses, "http://"+host+portOf(port, 80, s.ports.http))
+				addresses = appendNew(addresses, "http://"+host+portOf(port, 80, own.http))
 			}
 		}
 	}

@@ -93,6 +93,17 @@ https://app.example.com
   corp: redirect: https://app.example.com/oauth2/callback
   corp: logout: https://app.example.com/oauth2/logged-out
   nothing is open`},
+		{"other ports of Caddy's own, on loopback", "{\nhttp_port 8080\nhttps_port 8443\n" + corpLogin + "}\nlocalhost, app.localhost {\nadmit {\nlogin\n}\nrespond ok\n}\nhttp://127.0.0.1 {\nadmit {\nlogin\n}\nrespond ok\n}", `
+http://127.0.0.1:8080
+  corp: redirect: http://127.0.0.1:8080/oauth2/callback
+  corp: logout: http://127.0.0.1:8080/oauth2/logged-out
+  nothing is open
+https://localhost:8443 https://app.localhost:8443
+  corp: redirect: https://localhost:8443/oauth2/callback
+  corp: redirect: https://app.localhost:8443/oauth2/callback
+  corp: logout: https://localhost:8443/oauth2/logged-out
+  corp: logout: https://app.localhost:8443/oauth2/logged-out
+  nothing is open`},
 		{"a wildcard with hosts inside", "{\n" + corpLogin + "}\n*.example.com {\n@a host a.example.com\nhandle @a {\nadmit {\nlogin\n}\nrespond a\n}\nhandle {\nrespond b\n}\n}", `
 https://*.example.com
   corp: redirect: https://a.example.com/oauth2/callback
