@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -187,7 +188,8 @@ func TestRefreshNotForEver(t *testing.T) {
 	}
 }
 
-// Without a refresh token the session outlives the access token and the ID token.
+// Without a refresh token the session outlives the access token and the ID token. Where
+// it was to be renewed, the log says that it will not be.
 func TestSessionOutlivesTokens(t *testing.T) {
 	p := newProvider(t)
 	p.lifetime = 60
@@ -203,5 +205,15 @@ func TestSessionOutlivesTokens(t *testing.T) {
 	}
 	if n := p.count("/token"); n != 1 {
 		t.Errorf("%d token requests", n)
+	}
+	const said = "a provider told less than was asked for"
+	if found := f.entries(said); len(found) != 0 {
+		t.Errorf("the log says %v", found)
+	}
+	site := loginSite{session: "refresh 1h"}
+	f.reload(p.integration(site), site.body(t))
+	f.web().logIn()
+	if found := f.entries(said); len(found) != 1 || !strings.Contains(fmt.Sprint(found[0]["missing"]), "offline_access") {
+		t.Errorf("the log says %v", found)
 	}
 }

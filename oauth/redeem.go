@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -80,6 +81,7 @@ func (p *RelyingParty) grant(ctx context.Context, tokens *Tokens, id *claims.Set
 	}
 	g.Tokens = *tokens
 	g.Due = p.due(tokens)
+	g.Note = cmp.Or(g.Note, p.neverDue(g.Due))
 	return g, nil
 }
 
@@ -155,6 +157,15 @@ func (p *RelyingParty) due(tokens *Tokens) (due time.Time) {
 		}
 	}
 	return due
+}
+
+// neverDue says for the log that the provider is never asked again, though that is what
+// an option is there for.
+func (p *RelyingParty) neverDue(due time.Time) string {
+	if p.config.Refresh == 0 || p.config.NoRefresh || !due.IsZero() {
+		return ""
+	}
+	return "no refresh token, so that session refresh has no effect: look at scopes, for offline_access"
 }
 
 // maxAhead is how long at most before its end an access token is renewed.

@@ -292,6 +292,9 @@ func TestDue(t *testing.T) {
 			if tc.want == never && !due.IsZero() || tc.want != never && !due.Equal(p.clock.now().Add(tc.want)) {
 				t.Errorf("got %v", due)
 			}
+			if note := party.neverDue(due); (note != "") != (tc.want == never && tc.option > 0 && !tc.off) {
+				t.Errorf("noted %q", note)
+			}
 		})
 	}
 }
