@@ -30,5 +30,17 @@ func unknownOption(o option, words []string) error {
 	if hint := wrongWords[o.word]; hint != "" {
 		return o.Errf("unknown option %q: %s", o.word, hint)
 	}
+	for _, word := range words {
+		if bare(word) == bare(o.word) {
+			return o.Errf("unknown option %q: did you mean %s?", o.word, word)
+		}
+	}
 	return o.Errf("unknown option %q: expected one of %s", o.word, strings.Join(words, ", "))
+}
+
+// bare is a word without what is easily confused: capitals, the sign between its
+// parts, and a plural.
+func bare(word string) string {
+	word = strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(word))
+	return strings.TrimSuffix(word, "s")
 }

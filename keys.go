@@ -157,6 +157,10 @@ func (c *Integration) discoveryOrigin(e *expander, o *keyOrigin, issuers []strin
 			e.fail("issuer %s: expected discovery, which says where the document is", issuers[0])
 			return
 		}
+		if issuer, isDocument := strings.CutSuffix(issuers[0], "/.well-known/openid-configuration"); isDocument {
+			e.fail("issuer %s: expected what the document there has as issuer, most likely %s", issuers[0], issuer)
+			return
+		}
 		option, o.Discovery = "issuer", oauth.DiscoveryURL(issuers[0])
 	}
 	_, err := outbound.CheckURL(o.Discovery, c.InsecureHTTP)

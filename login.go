@@ -210,7 +210,7 @@ func (g *guard) logFailedLogin(r *request, d *claims.Decision, err error) {
 	case d.Reason == claims.StateInvalid:
 		level = zap.InfoLevel
 	default:
-		fields = append(fields, zap.Error(err))
+		fields = append(fields, zap.Error(err), zap.String("change", oauth.UnavailableHint(err)))
 	}
 	if entry := g.log.Check(level, "login refused"); entry != nil {
 		entry.Write(fields...)

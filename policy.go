@@ -74,7 +74,7 @@ func oneOf(words []string) string {
 // requireAudience refuses an issuer whose tokens for anybody would be accepted.
 func (c *Integration) requireAudience(e *expander) {
 	if len(c.Audience) == 0 && c.Secret == nil && c.Login == nil {
-		e.fail("audience: expected it with issuer, jwks and key; \"audience any\" accepts tokens made for anybody")
+		e.fail("audience: expected it with issuer, jwks and key, or a login { … } block, if people log in there; \"audience any\" accepts tokens made for anybody")
 	}
 }
 

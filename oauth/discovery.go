@@ -67,7 +67,7 @@ func ParseMetadata(data []byte, issuers []string) (*Metadata, error) {
 		return nil, errors.New("oauth: discovery document names no issuer")
 	}
 	if !slices.Contains(issuers, m.Issuer) {
-		return nil, fmt.Errorf("oauth: discovery document is of issuer %s, expected %s", quote(m.Issuer), quote(issuers...))
+		return nil, &otherIssuerError{m.Issuer, issuers}
 	}
 	for _, endpoint := range []struct{ name, url string }{
 		{"jwks_uri", m.JWKSURI},
@@ -86,6 +86,17 @@ func ParseMetadata(data []byte, issuers []string) (*Metadata, error) {
 		}
 	}
 	return m, nil
+}
+
+// otherIssuerError means that a discovery document is not of the issuer that was
+// asked for.
+type otherIssuerError struct {
+	issuer   string
+	expected []string
+}
+
+func (e *otherIssuerError) Error() string {
+	return fmt.Sprintf("oauth: discovery document is of issuer %s, expected %s", quote(e.issuer), quote(e.expected...))
 }
 
 // quote shows texts in an error, at most 200 bytes of them.

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"crypto/x509"
 	"errors"
 	"net/http"
 
@@ -54,6 +55,20 @@ func tokenHint(e *TokenError) string {
 		return "look at client_id, client_secret and client_auth"
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone:
 		return "this is no token endpoint: look at token_url"
+	}
+	return ""
+}
+
+// UnavailableHint says what to look at where a provider cannot be asked, and asking
+// again will not help; "" where nothing but the error can tell.
+func UnavailableHint(err error) string {
+	var other *otherIssuerError
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &other):
+		return "write issuer as its discovery document does, character by character; for a preset look at its arguments"
+	case errors.As(err, &authority):
+		return "nobody whom this machine trusts has signed the provider's certificate: look at ca"
 	}
 	return ""
 }

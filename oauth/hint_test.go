@@ -1,11 +1,15 @@
 package oauth
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/internal/outbound"
 	"github.com/caddy-admit/admit/jwt"
 )
 
@@ -18,6 +22,7 @@ func TestHints(t *testing.T) {
 		}
 		return e.Hint
 	}
+	_, otherIssuer := ParseMetadata([]byte(`{"issuer": "https://idp.example"}`), []string{"https://idp.example/"})
 	for _, tc := range []struct{ name, got, want string }{
 		{"redirect URI, at the provider", providerHint("redirect_uri_mismatch"), "callback URL"},
 		{"redirect URI, at the token endpoint", tokenHint(&TokenError{Code: "redirect_uri_mismatch"}), "callback URL"},
@@ -31,13 +36,15 @@ func TestHints(t *testing.T) {
 		{"another tenant", token(claims.UnknownIssuer), "tenants"},
 		{"clock", token(claims.NotYetValid), "clocks"},
 		{"another client", token(claims.WrongAudience), "client_id"},
+		{"another issuer", UnavailableHint(otherIssuer), "issuer"},
+		{"private authority", UnavailableHint(fmt.Errorf("%w: %w", outbound.ErrUnavailable, &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}})), "ca"},
 		{"algorithm", token(claims.UnsupportedAlgorithm), "algorithms"},
 	} {
 		if !strings.Contains(tc.got, tc.want) {
 			t.Errorf("%s: got %q, want it to name %s", tc.name, tc.got, tc.want)
 		}
 	}
-	if got := providerHint("something_else") + tokenHint(&TokenError{Status: 400}); got != "" {
+	if got := providerHint("something_else") + tokenHint(&TokenError{Status: 400}) + UnavailableHint(outbound.ErrUnavailable); got != "" {
 		t.Errorf("a hint for what nobody knows: %s", got)
 	}
 	if err := rejected(CauseIDToken, jwt.ErrKeysUnavailable); !errors.Is(err, jwt.ErrKeysUnavailable) {
