@@ -231,6 +231,9 @@ func (r *revocation) lines() []string {
 		fmt.Sprintf("Revoked: what %s began with %s until %s. It counts no more here, and within 10 s on every node.", whose, r.Integration, stamp(r.Before)),
 		fmt.Sprintf("In the storage: %s, %s.", count(r.Sessions, "session"), count(r.RefreshTokens, "refresh token")),
 	}
+	if r.User != "" && r.Sessions+r.RefreshTokens == 0 {
+		lines = append(lines, "Nothing was there under this id. It has to be the one that rules and the log have; an e-mail address is that only where the integration takes it for the id.")
+	}
 	if r.Sealed {
 		lines = append(lines, "Sealed cookies have ended too; nobody can count them.")
 	}

@@ -108,21 +108,27 @@ func TestLoginCommands(t *testing.T) {
 	if want := doc.first("text").text; err != nil || got != want {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
-	for _, command := range []string{"caddy admit urls --config Caddyfile", "caddy admit revoke corp ada@example.com"} {
+	for _, command := range []string{"caddy admit urls --config Caddyfile", "caddy admit revoke corp ada"} {
 		if !strings.Contains(doc.text, "\n"+command+"\n") {
 			t.Errorf("the page has no %q", command)
 		}
 	}
 	p := newProvider(t)
 	p.offline = true
-	p.idClaims = func(_ url.Values, claims object) { claims["sub"] = "ada@example.com" }
+	p.idClaims = func(_ url.Values, claims object) {
+		claims["sub"], claims["email"], claims["email_verified"] = "ada", "ada@example.com", true
+	}
 	f, _, admin := serveAdmin(t, p.integration(loginSite{}), loginSite{}.body(t))
 	b := f.web()
 	b.logIn()
-	if said := command(t, admin, "sessions", "corp"); !strings.Contains(said, "ada@example.com") {
+	if said := command(t, admin, "sessions", "corp"); !strings.Contains(said, " ada ") {
 		t.Errorf("sessions: %s", said)
 	}
-	if said := command(t, admin, "revoke", "corp", "ada@example.com"); !strings.Contains(said, "1 session,") || b.isIn() {
+	const nothing = "Nothing was there under this id."
+	if said := command(t, admin, "revoke", "corp", "ada@example.com"); !strings.Contains(said, nothing) || !b.isIn() {
+		t.Errorf("revoke of an address that is no id: %s", said)
+	}
+	if said := command(t, admin, "revoke", "corp", "ada"); !strings.Contains(said, "1 session,") || strings.Contains(said, nothing) || b.isIn() {
 		t.Errorf("revoke: %s", said)
 	}
 }
