@@ -12,6 +12,7 @@ import (
 func TestWarningsAtLoad(t *testing.T) {
 	const (
 		roots     = "a named matcher covers what is below a path but not the path itself"
+		noAddress = "a rule on email has a pattern that no address matches"
 		several   = "several integrations may call different people the same"
 		open      = "tells requests apart by more than the path"
 		query     = "from query:"
@@ -28,6 +29,11 @@ func TestWarningsAtLoad(t *testing.T) {
 	}{
 		{name: "nothing", global: secretIntegration, site: "admit {\nrequire /x/* groups a\nrequire user *\n}"},
 
+		{name: "a domain as an address", global: secretIntegration, site: "admit {\nrequire email example.com\n}", want: []string{noAddress}, detail: "example.com"},
+		{name: "a domain with its sign", global: secretIntegration, site: "admit {\nany {\nrequire email ada@example.com @example.com\n}\n}", want: []string{noAddress}, detail: "@example.com"},
+		{name: "all of a domain", global: secretIntegration, site: "admit {\nrequire email *@example.com ada@example.org *\n}"},
+		{name: "another claim", global: secretIntegration, site: "admit {\nrequire hd example.com\n}"},
+
 		{name: "gate's matcher without root", global: secretIntegration, site: "@m path /x/*\nadmit @m", want: []string{roots}, detail: "/x"},
 		{name: "gate's matcher with root", global: secretIntegration, site: "@m path /x /x/*\nadmit @m"},
 		{name: "gate's matcher with root as a prefix", global: secretIntegration, site: "@m path /x* /x/*\nadmit @m"},
@@ -39,7 +45,7 @@ func TestWarningsAtLoad(t *testing.T) {
 		{name: "matcher with more than a path", global: secretIntegration, site: "@m {\npath /y/*\nmethod POST\n}\nadmit {\nrequire @m groups a\n}", want: []string{roots}},
 
 		{name: "rule on user, two integrations", global: two, site: "admit local other {\nrequire user ada\n}", want: []string{several}, detail: "user"},
-		{name: "rule on email", global: two, site: "admit local other {\ndeny email x\n}", want: []string{several}, detail: "email"},
+		{name: "rule on email", global: two, site: "admit local other {\ndeny email x@example.com\n}", want: []string{several}, detail: "email"},
 		{name: "rule on sub in any", global: two, site: "admit local other {\nany {\nrequire sub x\nrequire scope y\n}\n}", want: []string{several}, detail: "sub"},
 		{name: "rule on groups on trial", global: two, site: "admit local other {\nreport_only {\nrequire groups x\n}\n}", want: []string{several}, detail: "groups"},
 		{name: "rule on another claim", global: two, site: "admit local other {\nrequire scope x\n}"},

@@ -25,12 +25,25 @@ func (g *guard) warnRules(h *Handler) {
 			}
 		}
 	}
+	for _, r := range rules {
+		for _, pattern := range r.Patterns {
+			if r.Claim == "email" && matchesNoAddress(pattern) {
+				g.log.Warn("a rule on email has a pattern that no address matches: *@example.com stands for all of a domain", zap.String("pattern", pattern))
+			}
+		}
+	}
 	for _, raw := range h.matchers() {
 		for _, path := range openRoots(raw) {
 			g.log.Warn("a named matcher covers what is below a path but not the path itself: add it, if it is to be covered",
 				zap.String("matches", path), zap.String("open", strings.TrimSuffix(path, "/*")))
 		}
 	}
+}
+
+// matchesNoAddress reports whether a pattern lacks what every address has: an "@" with
+// something before it. A placeholder may hold anything.
+func matchesNoAddress(pattern string) bool {
+	return !strings.Contains(pattern, "*") && strings.Index(pattern, "@") <= 0 && !placeholder.MatchString(pattern)
 }
 
 // rules lists all rules of the gate, those on trial and those in an any too.
