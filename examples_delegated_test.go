@@ -15,7 +15,8 @@ import (
 // delegatedExamples holds the examples of applications that leave it to the gate to
 // know people and machines, and what is sent to each.
 var delegatedExamples = map[string]func(*testing.T){
-	"mcp-server": visitMCPServer,
+	"delegated-console": visitDelegatedConsole,
+	"mcp-server":        visitMCPServer,
 }
 
 // mcpServer is an application that answers every call of JSON-RPC, and says who it
@@ -102,10 +103,15 @@ func (f *front) askWith(body, host, path string, headers ...string) answered {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	return readBody(f.t, resp)
+}
+
+func readBody(t *testing.T, resp *http.Response) answered {
+	t.Helper()
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		f.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return answered{resp, string(text)}
 }

@@ -7,13 +7,17 @@
 //
 // Clients get tokens by the client_credentials grant for a resource of the form
 // https://<audience>/?alg=<RS256|PS256|ES256|EdDSA>&ttl=<seconds>; its origin is
-// the token's audience. People log in at pages of login.mjs.
+// the token's audience. A resource without a query is itself the audience. Tokens are
+// JWTs, but opaque with &format=opaque, of which every client may ask what they are.
+// People log in at pages of login.mjs.
 //
 // POST /__control/<what> with a JSON body:
 //   rotate {"keep": false}             new signing keys; forgets the old ones unless
 //                                      they are to be kept
-//   client {"client_id": ..., "ttl"}   registers a relying party (RFC 7591); ttl is the
-//                                      life of its access tokens in seconds
+//   client {"client_id": ..., "ttl", "claims"}
+//                                      registers a client (RFC 7591); ttl is the life of
+//                                      its access tokens in seconds, claims are in those
+//                                      that it gets for itself
 //   account {"id", "claims"}           what is known of somebody; no claims: nothing,
 //                                      the account is gone
 //   counts {}                          answers how many grants of a type succeeded and
@@ -25,12 +29,13 @@ import { claimsOf, deliver, interact, logoutPage } from './login.mjs';
 
 const options = JSON.parse(process.argv[2] ?? '{}');
 
+// machine is what a client says that logs nobody in.
+const machine = { grant_types: ['client_credentials'], redirect_uris: [], response_types: [] };
+
 const clients = ['admins', 'readers'].map((group) => ({
   client_id: `${group}-cli`,
   client_secret: `${group}-cli-secret-of-the-tests`,
-  grant_types: ['client_credentials'],
-  redirect_uris: [],
-  response_types: [],
+  ...machine,
   groups: [group],
 }));
 
@@ -70,6 +75,7 @@ class Adapter {
 }
 
 const lives = new Map(); // of access tokens by client_id, in seconds
+const machineClaims = new Map(); // claims in tokens of clients, by client_id
 const accounts = new Map(); // claims by id, where they are not those of login.mjs
 let counts = {};
 
@@ -83,7 +89,7 @@ async function grantAll(ctx) {
   const { provider, session, client, params, requestParamOIDCScopes } = ctx.oidc;
   const grant = new provider.Grant({ accountId: session.accountId, clientId: client.clientId });
   grant.addOIDCScope([...requestParamOIDCScopes].join(' '));
-  for (const resource of [params.resource ?? []].flat()) grant.addResourceScope(resource, 'read write');
+  for (const resource of [params.resource ?? []].flat()) grant.addResourceScope(resource, 'read write mcp:tools');
   await grant.save();
   return grant;
 }
@@ -93,10 +99,10 @@ function resourceServer(_ctx, resource) {
   const alg = url.searchParams.get('alg') ?? 'RS256';
   const signer = keys.find(({ signs }) => signs.includes(alg));
   return {
-    scope: 'read write',
-    audience: url.origin,
+    scope: 'read write mcp:tools',
+    audience: url.search ? url.origin : resource,
     accessTokenTTL: Number(url.searchParams.get('ttl') ?? 3600),
-    accessTokenFormat: 'jwt',
+    accessTokenFormat: url.searchParams.get('format') ?? 'jwt',
     jwt: { sign: { alg, kid: signer?.jwk.kid } },
   };
 }
@@ -116,10 +122,12 @@ function callback(issuer) {
       backchannelLogout: { enabled: true },
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      introspection: { enabled: true, allowedPolicy: () => true },
+      revocation: { enabled: true },
       resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer, useGrantedResource: () => true },
       rpInitiatedLogout: { enabled: true, logoutSource: logoutPage },
     },
-    extraTokenClaims: (ctx, token) => ({
+    extraTokenClaims: (ctx, token) => machineClaims.get(token.clientId) ?? ({
       groups: clients.find(({ client_id: id }) => id === token.clientId)?.groups
         ?? findAccount(ctx, token.accountId)?.claims().groups,
     }),
@@ -129,7 +137,7 @@ function callback(issuer) {
     loadExistingGrant: grantAll,
     pkce: { required: () => true },
     rotateRefreshToken: true,
-    scopes: ['openid', 'read', 'write', 'groups', 'offline_access'],
+    scopes: ['openid', 'read', 'write', 'groups', 'offline_access', 'mcp:tools'],
     ttl: {
       AccessToken: (_ctx, token, client) => token.resourceServer?.accessTokenTTL ?? lives.get(client.clientId) ?? 3600,
       IdToken: 3600,
@@ -171,9 +179,10 @@ const controls = {
     handle = callback(issuer);
     return { kids: [...keys, ...oldKeys].map(({ jwk }) => jwk.kid) };
   },
-  client({ ttl, ...client }) {
-    state.set(`Client:${client.client_id}`, client);
+  client({ ttl, claims, ...client }) {
+    state.set(`Client:${client.client_id}`, claims ? { ...machine, ...client } : client);
     lives.set(client.client_id, ttl);
+    if (claims) machineClaims.set(client.client_id, claims);
     return {};
   },
   account({ id, claims }) {
