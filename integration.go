@@ -134,24 +134,11 @@ func (c *Integration) readIssuer(e *expander, d *draft) {
 // open takes what the integration needs for requests. What it took before an
 // error is there for release.
 func (d *draft) open(kept store.Store, log *zap.Logger) error {
-	if d.renews {
-		d.session.Renewer = func(ctx context.Context, session *oauth.Session) (*oauth.Session, error) {
-			return d.renewSession(ctx, session, log)
-		}
-		d.session.Observe = func(err error) { countRefresh(d.name, err) }
-	}
-	if d.logsIn {
-		sessions, err := oauth.NewSessions(d.session, kept, now)
-		if err != nil {
-			return err
-		}
-		d.sessions = sessions
-	}
 	open := d.openIssuer
 	if d.local != nil {
-		open = func() error { return d.openLocal(kept, log) }
+		open = d.openLocal
 	}
-	if err := open(); err != nil {
+	if err := open(kept, log); err != nil {
 		return err
 	}
 	if err := d.keepTokens(); err != nil {
@@ -162,7 +149,7 @@ func (d *draft) open(kept store.Store, log *zap.Logger) error {
 	return nil
 }
 
-func (d *draft) openIssuer() error {
+func (d *draft) openIssuer(kept store.Store, log *zap.Logger) error {
 	source, err := d.keys.source(d.integration)
 	if err != nil {
 		return err
@@ -173,7 +160,7 @@ func (d *draft) openIssuer() error {
 		}
 	}
 	if d.login != nil {
-		if d.party, err = d.openParty(source); err != nil {
+		if err := d.openLogin(source, kept, log); err != nil {
 			return err
 		}
 	}
@@ -183,12 +170,37 @@ func (d *draft) openIssuer() error {
 	return d.openMachines()
 }
 
+// openLogin makes the sessions and the relying party. What came back once is known
+// after a reload too.
+func (d *draft) openLogin(source jwt.KeySource, kept store.Store, log *zap.Logger) (err error) {
+	once := d.fetched.onceOf(d.name, d.login.Auth.ID)
+	d.session.Spent, d.login.Replays = &once.logins, &once.logouts
+	if d.renews {
+		d.session.Renewer = func(ctx context.Context, session *oauth.Session) (*oauth.Session, error) {
+			return d.renewSession(ctx, session, log)
+		}
+		d.session.Observe = func(err error) { countRefresh(d.name, err) }
+	}
+	if err := d.openSessions(kept); err != nil {
+		return err
+	}
+	d.party, err = d.openParty(source)
+	return err
+}
+
+// openSessions makes the sessions of those who can log in, if anybody can.
+func (d *draft) openSessions(kept store.Store) (err error) {
+	if d.logsIn {
+		d.sessions, err = oauth.NewSessions(d.session, kept, now)
+	}
+	return err
+}
+
 // openParty makes the relying party. It shares the client and the discovery with
 // the keys.
 func (d *draft) openParty(source jwt.KeySource) (*oauth.RelyingParty, error) {
 	p := d.login.RelyingPartyConfig
 	p.Client, p.Discovery = d.fetched.client, d.fetched.discovery
-	p.Replays = d.fetched.replaysOf(d.name, p.Auth.ID)
 	if slices.Contains(p.Scopes, "openid") {
 		var err error
 		if p.IDTokens, err = jwt.NewVerifier(d.login.idTokens, source, now); err != nil {

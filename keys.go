@@ -200,7 +200,7 @@ type fetchedKeys struct {
 	remote    *jwt.RemoteKeys  // nil where keys are given by hand, or not needed
 
 	fetches fetches
-	replays sync.Map // *oauth.Replays, by integration and client
+	once    sync.Map // *takenOnce, by integration and client
 
 	mu      sync.Mutex
 	dropped []string // what was warned of last
@@ -239,11 +239,17 @@ func (o *keyOrigin) fetched() (*fetchedKeys, error) {
 	return f, nil
 }
 
-// replaysOf returns the memory of the logout tokens that a client has taken. Each
-// has its own: a token may be for several.
-func (f *fetchedKeys) replaysOf(integration, clientID string) *oauth.Replays {
-	value, _ := f.replays.LoadOrStore([2]string{integration, clientID}, new(oauth.Replays))
-	return value.(*oauth.Replays)
+// takenOnce knows what a client has taken and takes no second time.
+type takenOnce struct {
+	logouts oauth.Replays
+	logins  oauth.Spent
+}
+
+// onceOf returns the memory of a client. Each has its own: a logout token may be for
+// several.
+func (f *fetchedKeys) onceOf(integration, clientID string) *takenOnce {
+	value, _ := f.once.LoadOrStore([2]string{integration, clientID}, new(takenOnce))
+	return value.(*takenOnce)
 }
 
 // warnDropped warns of keys that are left out, once until the set changes.

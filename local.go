@@ -110,6 +110,9 @@ func (c *Integration) users(e *expander) []local.User {
 
 // openLocal reads the file of users, and begins to count who guesses passwords.
 func (d *draft) openLocal(kept store.Store, log *zap.Logger) error {
+	if err := d.openSessions(kept); err != nil {
+		return err
+	}
 	if d.logsIn {
 		if err := d.openUsers(log); err != nil {
 			return err

@@ -119,9 +119,12 @@ func TestCallbackOnce(t *testing.T) {
 	if a := b.callback(answer); a.StatusCode != 200 || a.seen(t).URI != "/" || b.value(sessionName) != first || p.count("/token") != 1 {
 		t.Errorf("%v, %v\n%s", b.trail, p.counts, a.body)
 	}
-	// Without the session it is refused.
+	// Without the session it is refused, and a copy after a reload too.
 	b.cookies = nil
 	b.stateRefused(b.callback(answer))
+	site := loginSite{}
+	f.reload(p.integration(site), site.body(t))
+	thief.stateRefused(thief.callback(answer))
 
 	late := p.answerOf(b, b.begin("/x"))
 	forward(t, 11*time.Minute)

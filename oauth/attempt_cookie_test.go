@@ -193,7 +193,7 @@ func TestAttemptSeveralCookies(t *testing.T) {
 		{"what never was one", []string{"", "a b", "%20", `"x"`, strings.Repeat("A", 600), "", good}, "/a"},
 		{"only others", []string{"AAAA", foreign}, "invalid"},
 	} {
-		s.spent = spent{}
+		s.spent = new(Spent)
 		line := name + "=" + strings.Join(tc.values, "; "+name+"=")
 		if got := finishRequest(s, httptest.NewRecorder(), request(line), Login, a.State()); got != tc.want {
 			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
@@ -324,7 +324,7 @@ func FuzzAttemptFinish(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line, state string) {
 		line = named.Replace(line)
-		s.spent = spent{}
+		s.spent = new(Spent)
 		w := httptest.NewRecorder()
 		got := finishRequest(s, w, request(line), Login, state)
 		if whole := strings.Contains(line, cookie.Value) && state == a.State(); got != "invalid" && (got != "/a" || !whole) {

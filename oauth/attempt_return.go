@@ -100,17 +100,18 @@ func (t *targets) take(now time.Time) bool {
 	return t.n <= maxTargets
 }
 
-// spent remembers the attempts that have come back, for as long as a copy of the
+// Spent remembers the attempts that have come back, for as long as a copy of the
 // cookie could: a code that is shown to a provider twice costs the tokens that it
 // has given out for it (RFC 6749 section 4.1.2, threats 55 and 67). Past the bound
-// some are forgotten before their time.
-type spent struct {
+// some are forgotten before their time: anybody can begin logins. The zero value is
+// ready for use, by several goroutines too.
+type Spent struct {
 	mu    sync.Mutex
 	until map[string]time.Time
 }
 
 // take reports whether an attempt comes back for the first time.
-func (s *spent) take(name string, now time.Time) bool {
+func (s *Spent) take(name string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Before(s.until[name]) {
@@ -127,7 +128,7 @@ func (s *spent) take(name string, now time.Time) bool {
 }
 
 // forget makes room: what is over goes, and some others if that was too little.
-func (s *spent) forget(now time.Time) {
+func (s *Spent) forget(now time.Time) {
 	for name, until := range s.until {
 		if !now.Before(until) {
 			delete(s.until, name)

@@ -278,7 +278,7 @@ func TestAttemptForged(t *testing.T) {
 	a := b.begin(t, s, Login, "/a")
 	name, good := b.states()[0].Name, b.states()[0].Value
 	ask := func(value string) string {
-		s.spent = spent{}
+		s.spent = new(Spent)
 		return finishRequest(s, httptest.NewRecorder(), request(name+"="+value), Login, a.State())
 	}
 	for i := range good {

@@ -41,6 +41,9 @@ type SessionConfig struct {
 	// any other error it lives on until an hour after it was due; a session beside
 	// such an error has new tokens, which are kept. Nil: no session is ever due.
 	Renewer func(ctx context.Context, session *Session) (*Session, error)
+	// Spent remembers the logins that came back, and should outlive a reload. Nil: the
+	// sessions have their own.
+	Spent *Spent
 	// Observe, if not nil, is told how each renewal ended: nil, an [ErrRefused], a
 	// [store.ErrUnavailable], or what else Renewer said.
 	Observe func(err error)
@@ -62,7 +65,7 @@ type Sessions struct {
 	records lookups[string, *Session]
 	marks   lookups[mark, time.Time]
 
-	spent   spent   // states of logins that came back
+	spent   *Spent
 	targets targets // how many return targets were stored of late
 
 	renewing sync.Map      // IDs of records of which the use is being noted
@@ -113,6 +116,9 @@ func NewSessions(config SessionConfig, storage store.Store, now func() time.Time
 		return nil, err
 	}
 	s := &Sessions{config: config, cookies: cookies, storage: storage, now: now, lockWait: renewWait}
+	if s.spent = config.Spent; s.spent == nil {
+		s.spent = new(Spent)
+	}
 	s.refreshes.life, s.refreshes.wait, s.refreshes.patience = refreshLife, refreshWait, refreshPatience
 	s.seals = lookups[string, *sessionSeals]{ask: s.loadSeals, life: forever, limit: 1, now: now}
 	s.records = lookups[string, *Session]{ask: s.loadRecord, life: recordLife, limit: maxRecords, now: now}
