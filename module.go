@@ -133,6 +133,7 @@ func (a *App) takeID(c *Integration) error {
 func (a *App) Start() error {
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil { // else gates protect nothing
 		warnOpen(app.(*caddyhttp.App), a.log)
+		warnCookies(app.(*caddyhttp.App), a.log)
 		a.logURLs(webSites(app.(*caddyhttp.App)))
 	}
 	go a.sweep()
@@ -142,14 +143,15 @@ func (a *App) Start() error {
 // sweep deletes what has expired in the storage, now and then, until the
 // configuration is unloaded.
 func (a *App) sweep() {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
 	for {
+		timer := time.NewTimer(sweeps.wait(time.Now()))
 		select {
 		case <-a.ctx.Done():
+			timer.Stop()
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
+		sweeps.done(time.Now())
 		var errs []error
 		for _, in := range a.known.all() {
 			errs = append(errs, in.sweep(a.ctx))

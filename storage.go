@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -75,3 +76,27 @@ func storageError(operation string, err error) error {
 
 // sweepEvery is how often what has expired is deleted from the storage.
 const sweepEvery = time.Hour
+
+// sweeps is when this process is to do so. No configuration begins a new hour: where
+// one is loaded every few minutes nothing would ever be deleted (threat 97).
+var sweeps = sweepTimes{last: time.Now()}
+
+// sweepTimes remembers the last of what is done every hour.
+type sweepTimes struct {
+	mu   sync.Mutex
+	last time.Time // or when the process began
+}
+
+// wait returns how long it is until the next time.
+func (s *sweepTimes) wait(at time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return min(max(0, sweepEvery-at.Sub(s.last)), sweepEvery)
+}
+
+// done notes that it was done.
+func (s *sweepTimes) done(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = at
+}

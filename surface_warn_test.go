@@ -19,7 +19,10 @@ func TestWarningsAtLoad(t *testing.T) {
 		weak      = "insecure_weak_secret:"
 		plainHTTP = "insecure_http:"
 		hidden    = "no request gets to a gate"
+		cookies   = "have the same session cookie"
 	)
+	user := "user ada " + hashOf(t, adaPassword) + "\n"
+	one, other, star := "@one host 1.example\n", "@other host 2.example\n", "@one host 1.example\n@all host *.example\n"
 	const two = secretIntegration + "\nadmit other {\nsecret " + testSecret + "x\naudience api\n}"
 	for _, tc := range []struct {
 		name, global, site string
@@ -66,6 +69,13 @@ func TestWarningsAtLoad(t *testing.T) {
 		{name: "behind files that pass on", global: secretIntegration, site: "route {\nfile_server {\npass_thru\n}\nadmit\n}"},
 		{name: "behind an answer to some", global: secretIntegration, site: "route {\nrespond /health ok\nhandle /y {\nrespond y\n}\nadmit\n}"},
 		{name: "before an answer", global: secretIntegration, site: "respond ok\nadmit"},
+
+		{name: "two gates with sessions of their own", site: "admit /a/* {\n" + user + "}\nadmit /b/* {\n" + user + "endpoints /b\n}", want: []string{cookies}, detail: "__Host-admit"},
+		{name: "... on a host and on all below", site: star + "handle @all {\nadmit {\n" + user + "}\n}\nhandle @one {\nadmit {\n" + user + "}\n}", want: []string{cookies}},
+		{name: "... on two hosts", site: one + other + "handle @one {\nadmit {\n" + user + "}\n}\nhandle @other {\nadmit {\n" + user + "}\n}"},
+		{name: "... with a name for the cookie of one", site: "admit /a/* {\n" + user + "}\nadmit /b/* {\n" + user + "session {\ncookie b\n}\n}"},
+		{name: "two integrations with one cookie", global: "admit x {\n" + user + "session {\ncookie a\n}\n}\nadmit y {\n" + user + "session {\ncookie a\n}\n}", site: "admit x y", want: []string{cookies}},
+		{name: "one integration at two gates", global: "admit x {\n" + user + "session {\ncookie a\n}\n}", site: "admit /a/* x\nadmit /b/* x"},
 
 		{name: "from query", global: "admit local {\nsecret " + testSecret + "\nfrom query token\n}", site: "admit", want: []string{query}},
 		{name: "weak secret", global: "admit local {\nsecret short\ninsecure_weak_secret\n}", site: "admit", want: []string{weak}},

@@ -118,6 +118,43 @@ func warnOpen(app *caddyhttp.App, log *zap.Logger) {
 	}
 }
 
+// warnCookies says at start which integrations have one name for the cookies of their
+// sessions on one host: each takes the other's for forged, and deletes it (threat 98).
+func warnCookies(app *caddyhttp.App, log *zap.Logger) {
+	for _, site := range webSites(app) {
+		gates := site.gates()
+		for i, gate := range gates {
+			for _, other := range gates[:i+1] {
+				one, another := sameCookie(gate, other)
+				if one == nil || !meet(gate.hosts, other.hosts) {
+					continue
+				}
+				log.Warn("two integrations have the same session cookie: whoever logs in with one is logged out of the other; write \"session { cookie … }\" in one of them",
+					zap.String("site", site.String()), zap.String("cookie", one.sessions.CookieName()), zap.Strings("integrations", []string{another.name, one.name}))
+			}
+		}
+	}
+}
+
+// sameCookie returns an integration of each of two gates whose sessions have one name,
+// nil for none.
+func sameCookie(a, b placedGate) (one, another *integration) {
+	for _, one := range a.guard.integrations {
+		for _, another := range b.guard.integrations {
+			if one.sessions != nil && another.sessions != nil && one.name != another.name && one.sessions.CookieName() == another.sessions.CookieName() {
+				return one, another
+			}
+		}
+	}
+	return nil, nil
+}
+
+// meet reports whether two lists may have a host in common. None are all.
+func meet(a, b []string) bool {
+	all := func(host string) bool { return strings.ContainsAny(host, "*{") }
+	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(host string) bool { return all(host) || slices.Contains(b, host) }) || slices.ContainsFunc(b, all)
+}
+
 // gatesOf lists the gates in routes, however deep.
 func gatesOf(server *caddyhttp.Server, routes caddyhttp.RouteList) (gates []*guard) {
 	for _, gate := range placedGates(server, routes, nil, nil) {
