@@ -121,6 +121,7 @@ type grant struct {
 	alg      string        // default RS256
 	ttl      time.Duration // default 1h
 	scope    string        // default read
+	opaque   bool          // not a JWT
 }
 
 // token gets an access token by the client_credentials grant.
@@ -130,6 +131,9 @@ func (p *provider) token(t *testing.T, g grant) string {
 		g.ttl = time.Hour
 	}
 	resource := url.Values{"alg": {or(g.alg, "RS256")}, "ttl": {strconv.Itoa(int(g.ttl.Seconds()))}}
+	if g.opaque {
+		resource.Set("format", "opaque")
+	}
 	id := or(g.group, "admins") + "-cli"
 	return clientCredentials(t, p.node+"/token", id, id+"-secret-of-the-tests", url.Values{
 		"scope":    {or(g.scope, "read")},
