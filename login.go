@@ -174,7 +174,11 @@ func (g *guard) failLogin(w http.ResponseWriter, r *request, in *integration, ta
 		p.Text = "Signing in was cancelled, or the service that knows you did not let you in here."
 	}
 	p.Reason, p.RequestID = string(d.Reason), requestID(r.Request)
-	p.Links = append(p.Links, page.Link{Path: g.loginPath(in, target), Text: "Try again"})
+	again := g.loginPath(in, target)
+	p.Links = append(p.Links, page.Link{Path: again, Text: "Try again"})
+	if d.Reason == claims.LoginRefused { // with the same account it may end here for ever
+		p.Links = append(p.Links, page.Link{Path: g.asOther(again), Text: "Sign in as someone else"})
+	}
 	for _, other := range g.logins {
 		if other != in {
 			p.Links = append(p.Links, page.Link{Path: g.loginPath(other, target), Text: "Sign in with " + other.name})
