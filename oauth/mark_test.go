@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -279,5 +280,41 @@ func TestLookupsBounded(t *testing.T) {
 	l.put(100, 2, c.now().Add(-time.Second))
 	if got, _ := l.get(context.Background(), 100); got != 1 || len(l.running) != 0 {
 		t.Errorf("got %d with %d on their way", got, len(l.running))
+	}
+}
+
+// threat 97: answers of any length have a bound in bytes. A stranger whom no rule lets in
+// has a session all the same, and may be in as many groups as they like.
+func TestLookupsBoundedInBytes(t *testing.T) {
+	c := newClock()
+	l := lookups[int, string]{life: 10 * time.Second, limit: 1000, size: func(s string) int { return len(s) }, room: 100, now: c.now}
+	taken := func() (n int) {
+		for _, a := range l.known {
+			n += len(a.value)
+		}
+		return n
+	}
+	for i := range 1000 {
+		key, text := i%37, strings.Repeat("x", i*7%30)
+		l.put(key, text, c.now())
+		if i%5 == 0 {
+			l.drop(i % 11)
+		}
+		if i%97 == 0 {
+			c.advance(6 * time.Second)
+		}
+		if _, ok := l.known[key]; !ok && i%5 != 0 {
+			t.Fatalf("%d: what was just noted is forgotten", i)
+		}
+		if taken() != l.taken || l.taken > 100 {
+			t.Fatalf("%d: %d bytes, counted %d", i, taken(), l.taken)
+		}
+	}
+	l.put(1, strings.Repeat("x", 5000), c.now())
+	if len(l.known) != 1 {
+		t.Errorf("%d answers beside one that takes all the room", len(l.known)-1)
+	}
+	if l.put(1, "", c.now()); l.taken != 0 {
+		t.Errorf("%d bytes for an empty answer", l.taken)
 	}
 }

@@ -87,8 +87,9 @@ const (
 	recordLife = 5 * time.Second  // how old a record from memory may be
 	markLife   = 10 * time.Second // how old the answer that there is no mark may be
 
-	maxRecords = 1000   // in memory, some kilobytes each
-	maxMarks   = 20_000 // in memory, some hundred bytes each
+	maxRecords  = 1000     // in memory, some kilobytes each
+	recordBytes = 32 << 20 // of all texts in them: what a provider says may be long
+	maxMarks    = 20_000   // in memory, some hundred bytes each
 )
 
 // Check reports a mistake in the configuration, except in secrets.
@@ -121,7 +122,7 @@ func NewSessions(config SessionConfig, storage store.Store, now func() time.Time
 	}
 	s.refreshes.life, s.refreshes.wait, s.refreshes.patience = refreshLife, refreshWait, refreshPatience
 	s.seals = lookups[string, *sessionSeals]{ask: s.loadSeals, life: forever, limit: 1, now: now}
-	s.records = lookups[string, *Session]{ask: s.loadRecord, life: recordLife, limit: maxRecords, now: now}
+	s.records = lookups[string, *Session]{ask: s.loadRecord, life: recordLife, limit: maxRecords, size: (*Session).size, room: recordBytes, now: now}
 	s.marks = lookups[mark, time.Time]{ask: s.loadMark, life: markLife, limit: maxMarks, now: now}
 	if len(config.Secrets) > 0 {
 		seals, err := s.newSeals(config.Secrets)

@@ -16,10 +16,15 @@ type lookups[K comparable, V any] struct {
 	ask   func(ctx context.Context, key K) (V, error)
 	life  time.Duration
 	limit int // of answers in memory; past it some are forgotten before their time
-	now   func() time.Time
+	// size, if not nil, says how many bytes an answer takes, and room how many all of
+	// them may take together.
+	size func(V) int
+	room int
+	now  func() time.Time
 
 	mu      sync.Mutex
 	known   map[K]answer[V]
+	taken   int // bytes, of those that are known
 	running map[K]*lookup[V]
 }
 
@@ -109,8 +114,10 @@ func (l *lookups[K, V]) put(key K, value V, at time.Time) {
 	if l.known == nil {
 		l.known = make(map[K]answer[V])
 	}
+	l.remove(key)
 	l.known[key] = answer[V]{value, at}
-	if len(l.known) > l.limit {
+	l.taken += l.sizeOf(value)
+	if len(l.known) > l.limit || l.taken > l.room {
 		l.forget(key, at)
 	}
 }
@@ -120,17 +127,32 @@ func (l *lookups[K, V]) put(key K, value V, at time.Time) {
 func (l *lookups[K, V]) forget(except K, now time.Time) {
 	for key, a := range l.known {
 		if !l.counts(a, now) {
-			delete(l.known, key)
+			l.remove(key)
 		}
 	}
 	for key := range l.known {
-		if len(l.known) <= l.limit-l.limit/10 {
+		if len(l.known) <= l.limit-l.limit/10 && l.taken <= l.room-l.room/10 {
 			return
 		}
 		if key != except {
-			delete(l.known, key)
+			l.remove(key)
 		}
 	}
+}
+
+// remove takes out an answer. l.mu is held.
+func (l *lookups[K, V]) remove(key K) {
+	if a, ok := l.known[key]; ok {
+		l.taken -= l.sizeOf(a.value)
+		delete(l.known, key)
+	}
+}
+
+func (l *lookups[K, V]) sizeOf(value V) int {
+	if l.size == nil {
+		return 0
+	}
+	return l.size(value)
 }
 
 // peek returns the answer if it is known, and does not ask.
@@ -145,5 +167,5 @@ func (l *lookups[K, V]) peek(key K) (value V, ok bool) {
 func (l *lookups[K, V]) drop(key K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.known, key)
+	l.remove(key)
 }

@@ -69,6 +69,13 @@ func (s *Sessions) loadRecord(ctx context.Context, id string) (*Session, error) 
 	return session, nil
 }
 
+// size returns how many bytes the texts of a session take.
+func (s *Session) size() int {
+	t := &s.Tokens
+	return len(s.ID) + len(s.User) + len(s.Claims) + len(s.Stamp) + len(s.Subject) + len(s.SID) + len(s.IDToken) +
+		len(t.Access) + len(t.Refresh) + len(t.Type) + len(t.Scope)
+}
+
 // openRecord opens what [Sessions.storeRecord] wrote, or returns
 // [ErrSessionInvalid].
 func openRecord(seals *sessionSeals, value []byte) (*Session, error) {
