@@ -176,3 +176,27 @@ func TestRedirectURI(t *testing.T) {
 		t.Errorf("%v\n%s", b.trail, a.body)
 	}
 }
+
+// Whoever is refused with the account that the provider knows can take another one; a
+// provider that does not answer would not help with that either.
+func TestRefusedOther(t *testing.T) {
+	p := newProvider(t)
+	f, _ := p.serveLogin(loginSite{options: "identity {\nuser employee\n}"})
+	b := f.web()
+	a := b.open("/x?y")
+	other, ok := links(a)["Sign in as someone else"]
+	if b.refused(a, 403, "login_refused"); !ok {
+		t.Fatalf("no way out:\n%s", a.body)
+	}
+	p.change(func() { p.says(object{"employee": "e-1"}) })
+	if a := b.click(other); !a.reached() || a.seen(t).URI != "/x?y" || p.last("/authorize").form.Get("prompt") != "login" {
+		t.Errorf("%v\n%s", b.trail, a.body)
+	}
+	p.change(func() {
+		p.instead["/token"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
+	})
+	a = f.web().open("/x")
+	if _, ok := links(a)["Sign in as someone else"]; ok || a.StatusCode != 503 {
+		t.Errorf("out of reach: %d %v", a.StatusCode, links(a))
+	}
+}
