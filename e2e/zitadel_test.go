@@ -121,6 +121,19 @@ func (s jwtStorage) ClientCredentialsTokenRequest(_ context.Context, id string, 
 	return &oidc.JWTTokenRequest{Subject: id, Audience: []string{apiAudience}, Scopes: scopes}, nil
 }
 
+// GetClientByClientID gives JWTs to whoever exchanges a token.
+func (s jwtStorage) GetClientByClientID(ctx context.Context, id string) (op.Client, error) {
+	client, err := s.Storage.GetClientByClientID(ctx, id)
+	return jwtClient{client}, err
+}
+
+// ValidateTokenExchangeRequest lets every client exchange tokens; the example's own
+// wants users who are administrators.
+func (s jwtStorage) ValidateTokenExchangeRequest(_ context.Context, request op.TokenExchangeRequest) error {
+	request.SetCurrentScopes(request.GetScopes())
+	return nil
+}
+
 func (s jwtStorage) GetPrivateClaimsFromScopes(context.Context, string, string, []string) (map[string]any, error) {
 	return map[string]any{"groups": []string{"services"}}, nil
 }
