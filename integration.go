@@ -46,6 +46,7 @@ type integration struct {
 	rules     claims.Rules
 	vendor    string
 	server    string       // the issuer that clients find by discovery, if it is one
+	audience  []string     // of its tokens, empty for any
 	poolKey   string       // of keys that outlive a reload, "" when they were given back
 	fetched   *fetchedKeys // those keys, nil for keys given by hand
 	kept      *jwt.Space   // tokens that were verified, nil if none are kept
@@ -127,7 +128,7 @@ func (c *Integration) readIssuer(e *expander, d *draft) {
 	d.noEmail = c.lacksEmail()
 	c.checkEmail(e)
 	if d.takes && d.keys.Discovery != "" && !strings.Contains(d.policy.Issuers[0], "{") {
-		d.server = d.policy.Issuers[0]
+		d.server, d.audience = d.policy.Issuers[0], d.policy.Audience
 	}
 }
 

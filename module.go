@@ -134,7 +134,9 @@ func (a *App) Start() error {
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil { // else gates protect nothing
 		warnOpen(app.(*caddyhttp.App), a.log)
 		warnCookies(app.(*caddyhttp.App), a.log)
-		a.logURLs(webSites(app.(*caddyhttp.App)))
+		sites := webSites(app.(*caddyhttp.App))
+		warnResources(sites, a.log)
+		a.logURLs(sites)
 	}
 	go a.sweep()
 	return nil

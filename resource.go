@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/caddy-admit/admit/claims"
 )
@@ -46,13 +47,47 @@ func readResource(c *checker) (res resource) {
 }
 
 func (res *resource) addScopes(rules *claims.Rules) {
+	add := func(rule *claims.Rule) {
+		for _, scope := range scopesOf(rule) {
+			res.scopes = appendNew(res.scopes, scope)
+		}
+	}
 	for i := range rules.Require {
-		for _, scope := range scopesOf(&rules.Require[i].Rule) {
-			if !slices.Contains(res.scopes, scope) {
-				res.scopes = append(res.scopes, scope)
+		add(&rules.Require[i].Rule)
+	}
+	for i := range rules.Any {
+		lines := rules.Any[i].Rules()
+		for k := range lines {
+			add(&lines[k])
+		}
+	}
+}
+
+// warnResources says at start where clients ask for tokens that are refused: those
+// that find the authorization server by the metadata name the resource there
+// (RFC 8707), and what they get is for that audience.
+func warnResources(sites []webSite, log *zap.Logger) {
+	for _, site := range sites {
+		for _, gate := range site.gates() {
+			known := slices.DeleteFunc(site.originsOf(newExpander(), gate), func(origin string) bool {
+				return strings.Contains(origin, anyHost) || strings.Contains(origin, "*")
+			})
+			for _, in := range gate.guard.integrations {
+				if in.server == "" || len(known) == 0 || len(in.audience) == 0 || slices.ContainsFunc(known, in.isAudience) {
+					continue
+				}
+				log.Warn("the site is not among the audience of an integration that clients find by its metadata: a client that asks for a token for this resource, as those of MCP do, gets one that is refused",
+					zap.String("site", site.String()), zap.String("integration", in.name), zap.Strings("resource", known), zap.Strings("audience", in.audience))
 			}
 		}
 	}
+}
+
+// isAudience reports whether tokens for a site, or for something on it, are accepted.
+func (in *integration) isAudience(origin string) bool {
+	return slices.ContainsFunc(in.audience, func(audience string) bool {
+		return audience == origin || strings.HasPrefix(audience, origin+"/")
+	})
 }
 
 // protects reports whether the gate is one for the resource at this path, so that

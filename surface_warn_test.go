@@ -18,6 +18,7 @@ func TestWarningsAtLoad(t *testing.T) {
 		query     = "from query:"
 		weak      = "insecure_weak_secret:"
 		plainHTTP = "insecure_http:"
+		resource  = "the site is not among the audience of an integration"
 		hidden    = "no request gets to a gate"
 		cookies   = "have the same session cookie"
 	)
@@ -79,7 +80,14 @@ func TestWarningsAtLoad(t *testing.T) {
 
 		{name: "from query", global: "admit local {\nsecret " + testSecret + "\nfrom query token\n}", site: "admit", want: []string{query}},
 		{name: "weak secret", global: "admit local {\nsecret short\ninsecure_weak_secret\n}", site: "admit", want: []string{weak}},
-		{name: "plain http", global: "admit local {\nissuer http://far.example\naudience api\ninsecure_http\n}", site: "admit", want: []string{plainHTTP}},
+		{name: "plain http", global: "admit local {\nissuer http://far.example\naudience any\ninsecure_http\n}", site: "admit", want: []string{plainHTTP}},
+
+		{name: "resource", global: "admit local {\nissuer https://far.example\naudience api https://b.example https://a.example.org\n}", site: "admit", want: []string{resource}, detail: "a.example"},
+		{name: "... that is an audience", global: "admit local {\nissuer https://far.example\naudience api https://a.example\n}", site: "admit"},
+		{name: "... with a path", global: "admit local {\nissuer https://far.example\naudience https://a.example/mcp\n}", site: "admit"},
+		{name: "... by its public URL", global: "admit local {\nissuer https://far.example\naudience https://b.example\n}", site: "admit {\npublic_url https://b.example\n}"},
+		{name: "... by another public URL", global: "admit local {\nissuer https://far.example\naudience https://a.example\n}", site: "admit {\npublic_url https://b.example\n}", want: []string{resource}, detail: "a.example"},
+		{name: "... of an issuer without metadata", global: "admit local {\nissuer https://far.example\njwks https://far.example/jwks\naudience api\n}", site: "admit"},
 		{name: "all, in the gate's own block", site: "admit {\njwks http://far.example/jwks\naudience api\ninsecure_http\nfrom query token\n}", want: []string{query, plainHTTP}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

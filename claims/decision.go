@@ -73,12 +73,19 @@ func NewAnyRule(rules []Rule, scope int) (AnyRule, error) {
 		return AnyRule{}, errors.New("any: at least one require is needed")
 	}
 	lines := make([]string, len(rules))
+	whole := Rule{reader: reader{name: rules[0].name}}
 	for i := range rules {
 		lines[i] = rules[i].text
+		if whole.written = append(whole.written, rules[i].written...); rules[i].name != whole.name {
+			whole.name = ""
+		}
 	}
-	text := "any { " + strings.Join(lines, "; ") + " }"
-	return AnyRule{rules: rules, whole: Rule{text: text}, scope: scope}, nil
+	whole.text = "any { " + strings.Join(lines, "; ") + " }"
+	return AnyRule{rules: rules, whole: whole, scope: scope}, nil
 }
+
+// Rules returns the rules of which one has to hold.
+func (a *AnyRule) Rules() []Rule { return a.rules }
 
 // Judge applies the rules whose scope covers the request to an identity: first
 // those that deny, then those that require. It returns the reason for refusing,

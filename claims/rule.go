@@ -58,7 +58,8 @@ func NewRule(claim string, patterns []string, deny bool) (Rule, error) {
 // String returns the rule as it stands in a Caddyfile.
 func (r *Rule) String() string { return r.text }
 
-// Claim returns what the rule is about, as it was written.
+// Claim returns what the rule is about, as it was written. Of a rule that stands for
+// several it is what all of them are about, or empty.
 func (r *Rule) Claim() string { return r.name }
 
 // Patterns returns the patterns as they were written.
