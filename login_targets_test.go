@@ -77,8 +77,14 @@ func TestCentralReturnTargets(t *testing.T) {
 // A strict session is there after a login, by way of a page, and not for links of
 // other sites.
 func TestStrictSession(t *testing.T) {
+	for _, mode := range []string{"query", "form_post"} {
+		t.Run(mode, func(t *testing.T) { strictSession(t, mode) })
+	}
+}
+
+func strictSession(t *testing.T, mode string) {
 	p := newProvider(t)
-	f, _ := p.serveLogin(loginSite{session: "same_site strict"})
+	f, _ := p.serveLogin(loginSite{session: "same_site strict", login: "param response_mode " + mode})
 	b := f.web()
 	b.logIn()
 	last := b.trail[len(b.trail)-2]
