@@ -108,7 +108,7 @@ func TestLocalUserBesideClients(t *testing.T) {
 	}
 }
 
-// threat 89: the token of one client is nobody else's, however ids and secrets are
+// threats 81, 89: the token of one client is nobody else's, however ids and secrets are
 // put together, and it ends with its secret.
 func TestClientTokensApart(t *testing.T) {
 	m := newMachineIssuer(t)
@@ -194,7 +194,9 @@ func TestTokenEndpointAnswers(t *testing.T) {
 		{"scope", answer(400, "application/json", `{"error":"invalid_scope","error_description":"marked-text"}`), nil, nil, 503, unavailable},
 		{"500", answer(500, "application/json", `{"error":"invalid_client"}`), nil, nil, 503, unavailable},
 		{"429", answer(429, "application/json", `{}`), nil, nil, 503, unavailable},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, m.URL+"/jwks", http.StatusTemporaryRedirect) }, nil, nil, 503, unavailable},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, m.URL+"/jwks", http.StatusTemporaryRedirect)
+		}, nil, nil, 503, unavailable},
 		{"HTML", answer(200, "text/html", "<html>marked-text</html>"), nil, nil, 503, unavailable},
 		{"64 MiB", answer(200, "application/json", `{"access_token":"`+strings.Repeat("x", 64<<20)), nil, nil, 503, unavailable},
 		{"nothing", answer(200, "application/json", ""), nil, nil, 503, unavailable},
@@ -254,6 +256,29 @@ func TestClientTokensOutliveReload(t *testing.T) {
 	who := basicHeader("robot", machineSecret)
 	f.get("/x", who).want(t, 200, "")
 	f.reload(m.block("client_credentials\nleeway 5s"), "admit\n"+upstream(t))
+	f.get("/x", who).want(t, 200, "")
+	if n := m.count("/token"); n != 1 {
+		t.Errorf("%d questions", n)
+	}
+	// One that fails changes nothing, and takes nothing along.
+	uses := func() (uses []int) {
+		askerPool.Range(func(key, _ any) bool {
+			n, _ := askerPool.References(key)
+			uses = append(uses, n)
+			return true
+		})
+		return uses
+	}
+	for _, broken := range []string{"admit {\nheader_up X-User {env.ADMIT_TEST_NOT_SET}\n}", "admit {\nforward exchange {\naudience a\n}\nheader_up X-User {env.ADMIT_TEST_NOT_SET}\n}"} {
+		for _, global := range []string{m.block("client_credentials\n" + m.introspects() + "userinfo always"), m.block(m.introspects() + "require a {env.ADMIT_TEST_NOT_SET}")} {
+			if f.load("storage admit_test "+t.Name()+"\n"+global, "http://:PORT {\n"+broken+"\n}") == nil {
+				t.Fatal("loaded")
+			}
+			if got := uses(); !slices.Equal(got, []int{1}) {
+				t.Fatalf("uses %v", got)
+			}
+		}
+	}
 	f.get("/x", who).want(t, 200, "")
 	if n := m.count("/token"); n != 1 {
 		t.Errorf("%d questions", n)
