@@ -74,7 +74,7 @@ func consoleRealm(t *testing.T) *fakeRealm {
 // consoleTokens makes tokens of the realm by name, as docs/delegated.md has them.
 func consoleTokens(r *fakeRealm) map[string]string {
 	token := func(more object) string {
-		return r.compact(merged(good(nil), object{"iss": r.url, "aud": "console", "sub": "1"}, more))
+		return r.compact(merged(good(nil), object{"iss": r.url, "aud": "https://console.example.com", "sub": "1"}, more))
 	}
 	return map[string]string{
 		"TOKEN":               token(object{"email": "ada@example.com", "groups": []string{"staff", "platform-team"}}),
@@ -89,7 +89,7 @@ func visitDelegatedConsole(t *testing.T) {
 	f := &front{t: t, addr: addr}
 	const host, bearer = "console.example.com", "Authorization: Bearer "
 	token := func(more object) string {
-		return realm.bearer(t, object{"aud": "console", "email": "ada@example.com", "groups": "staff"}, more)
+		return realm.bearer(t, object{"aud": "https://console.example.com", "email": "ada@example.com", "groups": "staff"}, more)
 	}
 	basic := func(id, secret string) string {
 		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
