@@ -1,7 +1,9 @@
 package admit
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -120,6 +122,31 @@ func TestDelegatedExchange(t *testing.T) {
 	}
 	if n := r.count("/token"); n != 1 {
 		t.Errorf("%d exchanges", n)
+	}
+}
+
+// The line of the log on the page is that of a client which may not have a scope.
+func TestDelegatedLogLine(t *testing.T) {
+	shown := object{}
+	for _, f := range readDoc(t, "docs/delegated.md").fences() {
+		if f.info == "jsonc" {
+			if err := json.Unmarshal([]byte(f.text), &shown); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r := consoleRealm(t)
+	f := serveOne(t, "admit realm {\nissuer "+r.url+"\naudience https://console.example.com\nclient_credentials {\nscopes console\n}\n}", "admit\nrespond ok")
+	f.get("/", "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("reports:reports-demo"))).want(t, 503, "token_endpoint_unavailable")
+	msg, _ := shown["msg"].(string)
+	entries := f.entries(msg)
+	if len(entries) != 1 {
+		t.Fatalf("%d lines %q", len(entries), msg)
+	}
+	got := object(entries[0])
+	delete(got, "ts")
+	if !maps.Equal(got, shown) {
+		t.Errorf("got %v, the page shows %v", got, shown)
 	}
 }
 

@@ -295,7 +295,7 @@ func TestOperationsTables(t *testing.T) {
 
 // metricNames returns a text with the names of all metrics, each in quotes.
 func metricNames() string {
-	names := `"admit_decisions_total" "admit_logins_total" "admit_refreshes_total"`
+	names := `"admit_decisions_total" "admit_logins_total" "admit_refreshes_total" "admit_exchanges_total"`
 	for _, desc := range []*prometheus.Desc{fetchesDesc, keysAgeDesc, cacheHitsDesc, cacheMissesDesc, cacheEvictionsDesc} {
 		names += desc.String()
 	}
