@@ -238,7 +238,7 @@ func TestSessionEnds(t *testing.T) {
 // An answer with a renewed session is nobody else's, whatever the application says
 // (threat 49).
 func TestRenewedAnswer(t *testing.T) {
-	f, _ := serveHome(t, homeIntegration(t, "home", "session {\nidle 1s\n}"), "admit {\nlogin\n}\nhandle /file {\nheader Cache-Control \"public, max-age=60\"\nrespond hello\n}\n"+upstream(t))
+	f, _ := serveHome(t, homeIntegration(t, "home", "session {\nidle 1s\n}"), "admit {\nlogin\n}\nhandle /file {\nheader Cache-Control \"public, max-age=60\"\nheader CDN-Cache-Control max-age=600\nheader Surrogate-Control max-age=600\nrespond hello\n}\n"+upstream(t))
 	b := f.browser().signIn()
 	first := b.cookies["__Host-admit-home"]
 	eventually(t, "renewed", func() bool {
@@ -252,6 +252,11 @@ func TestRenewedAnswer(t *testing.T) {
 		}
 		if got := a.Header["Cache-Control"]; len(got) != 1 || got[0] != want {
 			t.Fatalf("Cache-Control %q, cookies %v", got, a.Cookies())
+		}
+		for _, name := range []string{"Cdn-Cache-Control", "Surrogate-Control"} { // what some caches heed instead
+			if (a.Header.Get(name) == "") != (len(a.Cookies()) > 0) {
+				t.Fatalf("%s %q, cookies %v", name, a.Header[name], a.Cookies())
+			}
 		}
 		return b.cookies["__Host-admit-home"] != first
 	})

@@ -134,6 +134,7 @@ func (a *App) Start() error {
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil { // else gates protect nothing
 		warnOpen(app.(*caddyhttp.App), a.log)
 		warnCookies(app.(*caddyhttp.App), a.log)
+		warnCaching(app.(*caddyhttp.App), a.log)
 		sites := webSites(app.(*caddyhttp.App))
 		warnResources(sites, a.log)
 		a.logURLs(sites)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -115,9 +116,20 @@ type uncached struct {
 func (w *uncached) WriteHeader(status int) {
 	if !w.begun {
 		w.Header()["Cache-Control"] = []string{"private, no-store"}
+		for name := range w.Header() {
+			if forCaches(name) {
+				delete(w.Header(), name)
+			}
+		}
 		w.begun = status >= http.StatusOK || status == http.StatusSwitchingProtocols
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// forCaches reports whether a header tells some caches something else than
+// Cache-Control tells all of them (RFC 9213).
+func forCaches(name string) bool {
+	return strings.HasSuffix(name, "-Cache-Control") || name == "Surrogate-Control" || name == "X-Accel-Expires"
 }
 
 // Write implements [http.ResponseWriter].

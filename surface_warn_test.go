@@ -21,6 +21,7 @@ func TestWarningsAtLoad(t *testing.T) {
 		resource  = "the site is not among the audience of an integration"
 		hidden    = "no request gets to a gate"
 		cookies   = "have the same session cookie"
+		caching   = "sets Cache-Control after the gate"
 	)
 	user := "user ada " + hashOf(t, adaPassword) + "\n"
 	one, other, star := "@one host 1.example\n", "@other host 2.example\n", "@one host 1.example\n@all host *.example\n"
@@ -77,6 +78,19 @@ func TestWarningsAtLoad(t *testing.T) {
 		{name: "... with a name for the cookie of one", site: "admit /a/* {\n" + user + "}\nadmit /b/* {\n" + user + "session {\ncookie b\n}\n}"},
 		{name: "two integrations with one cookie", global: "admit x {\n" + user + "session {\ncookie a\n}\n}\nadmit y {\n" + user + "session {\ncookie a\n}\n}", site: "admit x y", want: []string{cookies}},
 		{name: "one integration at two gates", global: "admit x {\n" + user + "session {\ncookie a\n}\n}", site: "admit /a/* x\nadmit /b/* x"},
+
+		{name: "Cache-Control beside a deletion", site: "header {\nCache-Control public\n-Server\n}\nadmit {\n" + user + "}", want: []string{caching}, detail: "a.example"}, // threats 49, 54
+		{name: "Cache-Control for some files", site: "header /static/* >Cache-Control public\nadmit {\n" + user + "}", want: []string{caching}},
+		{name: "Cache-Control for some answers", site: "header {\nCache-Control public\nmatch status 2xx\n}\nadmit {\n" + user + "}", want: []string{caching}},
+		{name: "Cache-Control deleted", site: "header -Cache-Control\nhandle /x/* {\nadmit {\n" + user + "}\n}", want: []string{caching}},
+		{name: "Cache-Control replaced", site: "header >Cache-Control no-store public\nroute {\nadmit {\n" + user + "}\n}", want: []string{caching}},
+		{name: "Cache-Control in a named route", named: "&(n) {\nheader >Cache-Control public\n}\n", site: "route {\ninvoke n\nadmit {\n" + user + "}\n}", want: []string{caching}},
+		{name: "Cache-Control at once", site: "header {\nCache-Control public\n}\nheader -Server\nadmit {\n" + user + "}"},
+		{name: "Cache-Control where there is none", site: "header ?Cache-Control public\nadmit {\n" + user + "}"},
+		{name: "another header late", site: "header {\nX-Y z\n-Server\n}\nadmit {\n" + user + "}"},
+		{name: "Cache-Control behind the gate", site: "admit {\n" + user + "}\nhandle /static/* {\nheader >Cache-Control public\n}"},
+		{name: "Cache-Control of other requests", site: "handle /static/* {\nheader >Cache-Control public\n}\nhandle {\nadmit {\n" + user + "}\n}"},
+		{name: "Cache-Control without sessions", global: secretIntegration, site: "header >Cache-Control public\nadmit"},
 
 		{name: "from query", global: "admit local {\nsecret " + testSecret + "\nfrom query token\n}", site: "admit", want: []string{query}},
 		{name: "weak secret", global: "admit local {\nsecret short\ninsecure_weak_secret\n}", site: "admit", want: []string{weak}},
