@@ -175,7 +175,7 @@ func TestLoginSessionStored(t *testing.T) {
 			continue
 		}
 		stored++
-		for _, secret := range append(p.secrets(), "ada", "staff", cookie) {
+		for _, secret := range append(p.secrets(), "ada@example.com", "ada-1", `"staff"`, cookie) {
 			if strings.Contains(string(value), secret) || strings.Contains(key, secret) {
 				t.Errorf("%s: %q can be read in the storage", key, secret)
 			}
