@@ -26,6 +26,9 @@ const (
 	maxHeader    = 64 << 10 // bytes of response headers
 	maxRedirects = 3
 	callTimeout  = 10 * time.Second
+	// maxConns is how many connections there are to one host: anybody can begin a login
+	// and bring back a code that is none, which costs a call. More calls wait.
+	maxConns = 64
 )
 
 // Options configure a [Client].
@@ -75,6 +78,7 @@ func NewClient(o Options) (*Client, error) {
 			TLSHandshakeTimeout:    callTimeout,
 			ForceAttemptHTTP2:      true,
 			MaxIdleConnsPerHost:    1,
+			MaxConnsPerHost:        maxConns,
 			IdleConnTimeout:        90 * time.Second,
 			MaxResponseHeaderBytes: maxHeader,
 		},

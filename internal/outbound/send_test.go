@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -110,5 +111,42 @@ func TestSendWhere(t *testing.T) {
 	req, _ = http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
 	if _, err := client.Send(req); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// threat 97: however many ask at once, a server sees a bounded number of connections,
+// and in the end everybody has an answer.
+func TestConnectionsBounded(t *testing.T) {
+	const asked = maxConns + 20
+	var mu sync.Mutex
+	var now, most int
+	full := make(chan struct{})
+	enough := sync.OnceFunc(func() { close(full) })
+	server := serve(t, func(http.ResponseWriter, *http.Request) {
+		mu.Lock()
+		now++
+		if most = max(most, now); most == maxConns {
+			enough()
+		}
+		mu.Unlock()
+		<-full
+		mu.Lock()
+		now--
+		mu.Unlock()
+	})
+	client := newClient(t, Options{})
+	var all sync.WaitGroup
+	for range asked {
+		all.Go(func() {
+			req, _ := http.NewRequest(http.MethodPost, server.URL, strings.NewReader("x"))
+			if resp, err := client.Send(req); err != nil || resp.StatusCode != http.StatusOK {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	all.Wait()
+	enough() // if it never was
+	if most != maxConns {
+		t.Errorf("%d at once, want %d", most, maxConns)
 	}
 }
