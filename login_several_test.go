@@ -156,3 +156,55 @@ func TestCallbackOfLocalUsers(t *testing.T) {
 		}
 	}
 }
+
+// threat 60: a provider that sends people on to another one, with a login that somebody
+// else has begun there, is not told the code of that one: either because the answer says
+// whose it is, or because each provider has a callback of its own.
+func TestMixUpByProvider(t *testing.T) {
+	for name, tc := range map[string]struct {
+		iss, own bool
+		status   int
+		reason   string
+	}{
+		"issuer in the answer":   {iss: true, status: 403, reason: "login_refused"},
+		"callbacks of one's own": {own: true, status: 400, reason: "state_invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			honest, evil := newProvider(t), newProvider(t)
+			honest.user = "victim"
+			if !tc.iss {
+				honest.discovery = func(document object) { delete(document, "authorization_response_iss_parameter_supported") }
+				honest.answer = func(_, answer url.Values) { answer.Del("iss") }
+			}
+			global, callback := honest.named("honest")+evil.named("evil"), "/oauth2/callback"
+			if tc.own {
+				for _, name := range []string{"honest", "evil"} {
+					global = strings.Replace(global, "admit "+name+" {", "admit "+name+" {{", 1)
+					before, after, _ := strings.Cut(global, "{{")
+					global = before + "{" + strings.Replace(after, "login {", "login {\ncallback /oauth2/callback-"+name, 1)
+				}
+				callback += "-honest"
+			}
+			f, _ := serveHome(t, global, "admit honest evil {\nlogin\n}\n"+upstream(t))
+			mallory, victim := f.web(), f.web()
+			begun, err := url.Parse(location(mallory.once("/oauth2/login?integration=honest")))
+			if err != nil || begun.Query().Get("redirect_uri") != "http://localhost"+callback {
+				t.Fatalf("%v: %v", begun, err)
+			}
+			evil.change(func() {
+				evil.instead["/authorize"] = func(w http.ResponseWriter, r *http.Request) {
+					asked := begun.Query()
+					asked.Set("state", r.FormValue("state"))
+					http.Redirect(w, r, honest.URL+"/authorize?"+asked.Encode(), http.StatusFound)
+				}
+			})
+			a := victim.open("/oauth2/login?integration=evil")
+			if a.StatusCode != tc.status || !strings.Contains(a.body, tc.reason) || honest.count("/authorize") != 1 {
+				t.Errorf("%d: %v\n%s", a.StatusCode, victim.trail, a.body)
+			}
+			if n := evil.count("/token"); n != 0 {
+				t.Errorf("%d codes went to the wrong provider", n)
+			}
+		})
+	}
+}
