@@ -19,8 +19,10 @@ const (
 	stateSize = 600
 	// maxAttempts is how many a browser has under way (threat 62).
 	maxAttempts = 5
-	// maxDropped bounds how many cookies an answer deletes to make room.
+	// maxDropped bounds how many cookies an answer deletes to make room, maxLooked at
+	// how many it looks for that: each costs a walk through all of them.
 	maxDropped = 10
+	maxLooked  = 20
 )
 
 // Begin starts a login or a logout at the provider. The browser keeps it in a
@@ -145,7 +147,9 @@ func (s *Sessions) dropAttempts(w http.ResponseWriter, r *http.Request, sealer *
 		if a := s.findAttempt(sealer, r, name, genuine); a != nil {
 			found.began = a.began.UnixMilli()
 		}
-		states = append(states, found)
+		if states = append(states, found); len(states) == maxLooked {
+			break
+		}
 	}
 	slices.SortStableFunc(states, func(a, b state) int { return cmp.Compare(a.began, b.began) })
 	for i := range min(len(states)-maxAttempts+1, maxDropped) {
