@@ -90,21 +90,49 @@ func TestLocalUserBesideClients(t *testing.T) {
 			m.set(func() { m.secrets["ada"] = adaPassword })
 			a := f.get("/x", basicHeader("ada", adaPassword))
 			if basic == "" {
-				a.want(t, 401, "bad_password")
+				a.want(t, 401, "bad_client")
 			} else if h := a.seen(t).Header; h.Get("X-User") != "ada" || h.Get("Authorization") != "" {
 				t.Errorf("seen %v", h)
 			}
-			f.get("/x", basicHeader("ada", "wrong")).want(t, 401, "bad_password")
+			// Nor does that of one who writes the name another way.
+			for _, id := range []string{"Ada", "ADA", "ada ", "\uff41da"} {
+				m.set(func() { m.secrets[id] = adaPassword })
+				f.get("/x", basicHeader(id, adaPassword)).want(t, 401, "bad_client")
+			}
 			if len(m.forms) != 0 {
 				t.Error("the issuer was asked")
 			}
 			f.get("/x", basicHeader("robot", machineSecret)).want(t, 200, "")
+			m.set(func() { m.secrets["adam"] = "s" })
+			f.get("/x", basicHeader("adam", "s")).want(t, 200, "")
 		})
 	}
 	m := newMachineIssuer(t)
 	err := loadError(t, m.block("client_credentials")+strings.Replace(m.block("client_credentials"), "corp", "two", 1), "admit corp two")
 	if !strings.Contains(err, "client_credentials: corp and two both take HTTP Basic from clients") {
 		t.Error(err)
+	}
+}
+
+// threat 79: who guesses does not learn which names are those of users and which of
+// clients, or of nobody: the answers are the same, and so is what is counted.
+func TestUsersBesideClientsLookAlike(t *testing.T) {
+	for _, basic := range []string{"basic\n", ""} {
+		answers := map[string][]string{}
+		for _, id := range []string{"nobody", "robot", "ada", "Ada"} {
+			t.Run(id+" "+basic, func(t *testing.T) {
+				m := newMachineIssuer(t)
+				f := m.serveSite(m.block("client_credentials")+homeIntegration(t, "home", basic), "admit corp home\n"+upstream(t))
+				for n := range 8 {
+					a := f.get("/x", basicHeader(id, fmt.Sprint("wrong-", n)))
+					a.Header.Del("Date")
+					answers[id] = append(answers[id], fmt.Sprint(a.StatusCode, a.Header, a.body))
+				}
+				if got := answers[id]; !slices.Equal(got, answers["nobody"]) {
+					t.Errorf("got\n%s\nnobody gets\n%s", strings.Join(got, "\n"), strings.Join(answers["nobody"], "\n"))
+				}
+			})
+		}
 	}
 }
 

@@ -9,24 +9,52 @@ import (
 
 // byBasic checks what came by HTTP Basic. A user id that a local integration of the
 // gate knows is checked there and nowhere else, so that nobody's password goes to an
-// issuer; any other is a client's.
+// issuer, and neither does that of a user who writes the id another way; any other id
+// is a client's.
 func (c *checker) byBasic(r *request, found credential) claims.Decision {
-	p := found.place
+	clients := found.place.clients()
 	for _, in := range c.integrations {
-		if !in.local.knows(found.user) {
-			continue
+		if in.local.knows(found.user) {
+			return in.byPassword(r, found, clients)
 		}
-		if !in.local.basic {
-			return claims.Decision{Verdict: claims.Refused, Reason: claims.BadPassword, Integration: in.name, Credential: "basic"}
-		}
-		return in.signIn(r, found.user, found.password)
 	}
+	if clients == nil {
+		return found.place.integrations[0].signIn(r, found.user, found.password)
+	}
+	for _, in := range c.integrations {
+		if in.local.resembles(found.user) {
+			return in.byPassword(r, found, clients)
+		}
+	}
+	return clients.byClient(r, found.user, found.password)
+}
+
+// clients returns the integration that takes ids and secrets of clients here, nil if
+// none does.
+func (p *place) clients() *integration {
 	for _, in := range p.integrations {
 		if in.clients != nil {
-			return in.byClient(r, found.user, found.password)
+			return in
 		}
 	}
-	return p.integrations[0].signIn(r, found.user, found.password)
+	return nil
+}
+
+// byPassword checks the password of a user of one's own, or refuses it where nobody
+// signs in by HTTP Basic. Where clients are taken too it is refused as a client's
+// secret is, or the answer would tell who the users are (threat 79).
+func (in *integration) byPassword(r *request, found credential, clients *integration) claims.Decision {
+	d := claims.Decision{Verdict: claims.Refused, Reason: claims.BadPassword, Integration: in.name, Credential: "basic"}
+	switch {
+	case in.local.basic:
+		d = in.signIn(r, found.user, found.password)
+	case clients != nil:
+		return notSignedIn(d, clients.clients.Refuse(r.Context(), found.user, found.password, addressOf(r)))
+	}
+	if clients != nil && d.Reason == claims.BadPassword {
+		d.Reason = claims.BadClient
+	}
+	return d
 }
 
 // knows reports whether there is a user of that id, who may sign in or not.
@@ -37,6 +65,9 @@ func (r *realm) knows(id string) bool {
 	_, ok := r.users.Get(id)
 	return ok
 }
+
+// resembles reports whether that id may be meant for a user.
+func (r *realm) resembles(id string) bool { return r != nil && r.users != nil && r.users.Resembles(id) }
 
 // byClient gets a token for a client's id and secret, and checks it like any other.
 func (in *integration) byClient(r *request, id, secret string) claims.Decision {

@@ -131,6 +131,8 @@ func stampOf(u User) string {
 // userList is all users at one moment.
 type userList struct {
 	users map[string]User
+	// names are the ids as guesses are counted for them.
+	names map[string]struct{}
 	// efforts holds one hash of each effort in the list, at least one.
 	efforts []Hash
 }
@@ -142,13 +144,13 @@ var standIn = Hash{&parsedHash{
 }}
 
 func newUserList(users ...[]User) (*userList, error) {
-	l := &userList{users: make(map[string]User)}
+	l := &userList{users: make(map[string]User), names: make(map[string]struct{})}
 	for _, u := range slices.Concat(users...) {
 		if _, twice := l.users[u.ID]; twice {
 			return nil, fmt.Errorf("user %s: given twice", shown(u.ID))
 		}
 		u.stamp = stampOf(u)
-		l.users[u.ID] = u
+		l.users[u.ID], l.names[canonical(u.ID)] = u, struct{}{}
 		if u.Hash.parsed == nil {
 			return nil, fmt.Errorf("user %s: has no password hash", shown(u.ID))
 		}
@@ -226,6 +228,13 @@ func (u *Users) Close() {
 func (u *Users) Get(id string) (User, bool) {
 	user, ok := u.list.Load().users[id]
 	return user, ok
+}
+
+// Resembles reports whether an id could be meant for one of the users, disabled ones
+// too: it differs from a user's at most as two spellings of one name do, see [Limiter].
+func (u *Users) Resembles(id string) bool {
+	_, ok := u.list.Load().names[canonical(id)]
+	return ok
 }
 
 // All returns the users as they are now, disabled ones too, in no order.

@@ -327,3 +327,22 @@ func FuzzReadUsers(f *testing.F) {
 		}
 	})
 }
+
+// TestResembles: spellings of one name, as guesses are counted, and no other name.
+func TestResembles(t *testing.T) {
+	ada, err := NewUser("ada", caddyArgon2id, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := NewUsers([]User{ada}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]bool{
+		"ada": true, "Ada": true, " ada": true, "\uff41da": true, "": false, "adam": false, "ad": false, "a da": false, "\u0430da": false,
+	} {
+		if got := users.Resembles(id); got != want {
+			t.Errorf("%q: got %t", id, got)
+		}
+	}
+}

@@ -56,6 +56,10 @@ type answer[V any] struct {
 type question[V any] struct {
 	key digest
 	ask func(ctx context.Context) answer[V]
+	// proven says that it is about a credential that was right before.
+	proven bool
+	// idle says that the answer is known beforehand and ask makes no call.
+	idle bool
 	// enter, if not nil, is asked for permission first, and what it returns is told
 	// the outcome.
 	enter func(ctx context.Context) (leave func(answer[V]), err error)
@@ -82,6 +86,8 @@ type asker[V any] struct {
 	good    *cache[V]
 	bad     *cache[error]
 	running map[digest]*flight[V]
+
+	outage outage
 }
 
 // flight is a question that was asked. The answer may be read when done is closed.
@@ -205,15 +211,23 @@ func (a *asker[V]) put(q question[V]) (got answer[V]) {
 		}
 		defer func() { leave(got) }()
 	}
+	if q.idle {
+		got = q.ask(ctx)
+		return got
+	}
 	select {
 	case a.turns <- struct{}{}:
 		defer func() { <-a.turns }()
 	case <-ctx.Done():
 		return answer[V]{err: ErrBusy, brief: true}
 	}
+	if !q.proven && !a.outage.ask(a.now()) {
+		return answer[V]{err: ErrBusy, brief: true}
+	}
 	ctx, cancel = context.WithTimeout(a.ctx, a.call)
 	defer cancel()
 	got = q.ask(ctx)
+	a.outage.note(got.err, a.now())
 	if a.observe != nil {
 		a.observe(got.err)
 	}

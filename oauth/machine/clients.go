@@ -75,6 +75,22 @@ func (c *Clients) Token(ctx context.Context, id, secret string, address netip.Ad
 	})
 }
 
+// Refuse answers as [Clients.Token] does to a wrong secret, counts it as one, and asks
+// nobody: it is for ids that are no client's, which nobody is to tell from those that
+// are (threat 79).
+func (c *Clients) Refuse(ctx context.Context, id, secret string, address netip.Addr) error {
+	if !plain(id, maxClientID) || !plain(secret, maxClientSecret) {
+		return ErrBadClient
+	}
+	key := c.checker.digest("refused", id, secret) // fewer parts than the key of any token
+	k := c.checker.credential(key, id, address)
+	k.idle = true
+	_, err := c.checker.check(ctx, k, func(context.Context) answer[string] {
+		return answer[string]{err: ErrBadClient, guess: true}
+	})
+	return err
+}
+
 func (c *Clients) ask(ctx context.Context, id, secret string) answer[string] {
 	url, err := c.config.URL(ctx)
 	if err != nil {

@@ -228,3 +228,26 @@ func TestClientsKey(t *testing.T) {
 		t.Error("the key of the hash is not random")
 	}
 }
+
+// TestRefuse: an id that is no client's is refused and counted as a wrong secret is,
+// and nobody is asked (threats 79, 88).
+func TestRefuse(t *testing.T) {
+	e := newEndpoint(t, one("app", "right"))
+	c := newClients(t, e, nil)
+	if _, err := c.Token(t.Context(), "app", "right", home); err != nil || e.calledFor() != 1 {
+		t.Fatal(err)
+	}
+	if err := c.Refuse(t.Context(), "app", "right", home); verdict(err) != "401 bad_client" { // known as a client's
+		t.Errorf("got %v", err)
+	}
+	for n := range 8 {
+		_, asked := c.Token(t.Context(), "nobody", fmt.Sprint(n), rogue)
+		refused := c.Refuse(t.Context(), "ada", fmt.Sprint(n), rogue)
+		if verdict(asked) != verdict(refused) {
+			t.Errorf("guess %d: got %v, asked %v", n, refused, asked)
+		}
+	}
+	if n := e.calledFor(); n >= 8 {
+		t.Errorf("%d calls", n)
+	}
+}

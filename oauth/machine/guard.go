@@ -116,6 +116,7 @@ type credential struct {
 	key     digest
 	id      string // by which guesses are counted beside the address, "" for none
 	address netip.Addr
+	idle    bool // nobody has to be asked
 
 	network string // of the address
 	place   digest // the credential at the address
@@ -164,7 +165,7 @@ func (c *checker[V]) check(ctx context.Context, k credential, ask func(context.C
 					return value, err
 				}
 			}
-			got, joined = c.get(ctx, question[V]{key: k.key, ask: ask, enter: c.enter(k, id, proven)})
+			got, joined = c.get(ctx, question[V]{key: k.key, ask: ask, proven: proven, idle: k.idle, enter: c.enter(k, id, proven)})
 		}
 		if locked := (*local.LockedError)(nil); joined && errors.As(got.err, &locked) {
 			continue // that was about another address
