@@ -78,8 +78,8 @@ func visitLogin(t *testing.T, config map[string]any) {
 func visitTwoProviders(t *testing.T, config map[string]any) {
 	t.Setenv("STAFF_SECRET", clientSecret)
 	t.Setenv("PARTNERS_SECRET", clientSecret)
-	_, staff := providerFor(t, config, "staff", nil)
-	_, partners := providerFor(t, config, "partners", object{"email": "bea@partners.example.net", "groups": []string{"portal-users"}})
+	staffAt, staff := providerFor(t, config, "staff", nil)
+	partnersAt, partners := providerFor(t, config, "partners", object{"email": "bea@partners.example.net", "groups": []string{"portal-users"}})
 	addr := runBehindProxy(t, config)
 	const site = "https://portal.example.com"
 	choose := func(t *testing.T, path, by string) (*http.Response, string) {
@@ -109,6 +109,12 @@ func visitTwoProviders(t *testing.T, config map[string]any) {
 				t.Errorf("got %d at %v: %s", resp.StatusCode, resp.Request.URL, body)
 			}
 		})
+	}
+	// threat 60: each has a callback of its own.
+	for name, p := range map[string]*fakeProvider{"staff": staffAt, "partners": partnersAt} {
+		if got := p.last("/authorize").form.Get("redirect_uri"); got != site+"/oauth2/callback/"+name {
+			t.Errorf("%s: comes back to %s", name, got)
+		}
 	}
 }
 

@@ -142,8 +142,12 @@ func (g *guard) loginPrefix(in *integration) string { return in.callback.prefix(
 // prefix returns the path before the endpoints of the host where all logins happen,
 // or what it is at a gate whose logins happen there.
 func (c callback) prefix(own string) string {
-	if prefix, ok := strings.CutSuffix(c.path, "/callback"); ok && c.origin != "" {
-		return prefix
+	if c.origin == "" {
+		return own
+	}
+	// With several providers there is one below it for each.
+	if i := strings.LastIndex(c.path+"/", "/callback/"); i >= 0 {
+		return c.path[:i]
 	}
 	return own
 }

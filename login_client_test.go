@@ -166,7 +166,19 @@ func TestRedirectURI(t *testing.T) {
 			t.Errorf("redirect_uri %q, want %q", got, tc.want)
 		}
 	}
-	site := loginSite{login: "callback /sign-in/done", gate: "endpoints /_auth"}
+	// Among the endpoints too, where it is no page to come back to.
+	site := loginSite{login: "callback /_auth/callback/corp", gate: "endpoints /_auth"}
+	f.reload(p.integration(site), site.body(t))
+	for target, want := range map[string]string{"/x": "/x", "/_auth/callback/corp?code=x": "/"} {
+		b := f.web()
+		if a := b.open("/_auth/login?return_to=" + url.QueryEscape(target)); !a.reached() || a.seen(t).URI != want {
+			t.Errorf("%s: %v\n%s", target, b.trail, a.body)
+		}
+		if a := b.arrive("/_auth/callback?code=x&state=corp.x"); !a.reached() {
+			t.Errorf("%v\n%s", b.trail, a.body)
+		}
+	}
+	site = loginSite{login: "callback /sign-in/done", gate: "endpoints /_auth"}
 	f.reload(p.integration(site), site.body(t))
 	b := f.web()
 	if a := b.open("/x"); !a.reached() {

@@ -53,9 +53,11 @@ func TestRegisteredURLs(t *testing.T) {
 		"plain":            {},
 		"endpoints":        {gate: "endpoints /_auth"},
 		"path":             {login: "callback /sign-in/done"},
+		"path among them":  {login: "callback /oauth2/callback/corp"},
 		"path, endpoints":  {login: "callback /sign-in/done", gate: "endpoints /_auth"},
 		"public_url":       {gate: "public_url http://app.localhost:81"},
 		"one host":         {login: "callback http://app.localhost:81/in/callback", gate: "public_url http://app.localhost:81\nendpoints /in", session: "domain localhost", options: "insecure_http"},
+		"one host of many": {login: "callback http://app.localhost:81/in/callback/corp", gate: "public_url http://app.localhost:81\nendpoints /in", session: "domain localhost", options: "insecure_http"},
 		"one host, a path": {login: "callback http://app.localhost:81/done", gate: "public_url http://app.localhost:81", session: "domain localhost", options: "insecure_http"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -157,6 +157,9 @@ func TestCallbackOfLocalUsers(t *testing.T) {
 	}
 }
 
+// sharedCallback is the warning at load that says so.
+const sharedCallback = `two providers share a callback: if one of them means ill, it can have people log in at the other and be handed the code of that login; give each a path of its own with "callback" (RFC 9700 section 4.4)`
+
 // threat 60: a provider that sends people on to another one, with a login that somebody
 // else has begun there, is not told the code of that one: either because the answer says
 // whose it is, or because each provider has a callback of its own.
@@ -181,9 +184,9 @@ func TestMixUpByProvider(t *testing.T) {
 				for _, name := range []string{"honest", "evil"} {
 					global = strings.Replace(global, "admit "+name+" {", "admit "+name+" {{", 1)
 					before, after, _ := strings.Cut(global, "{{")
-					global = before + "{" + strings.Replace(after, "login {", "login {\ncallback /oauth2/callback-"+name, 1)
+					global = before + "{" + strings.Replace(after, "login {", "login {\ncallback /oauth2/callback/"+name, 1)
 				}
-				callback += "-honest"
+				callback += "/honest"
 			}
 			f, _ := serveHome(t, global, "admit honest evil {\nlogin\n}\n"+upstream(t))
 			mallory, victim := f.web(), f.web()
@@ -198,6 +201,9 @@ func TestMixUpByProvider(t *testing.T) {
 					http.Redirect(w, r, honest.URL+"/authorize?"+asked.Encode(), http.StatusFound)
 				}
 			})
+			if warned := len(f.entries(sharedCallback)) == 1; warned == tc.own {
+				t.Errorf("warned at load: %v", warned)
+			}
 			a := victim.open("/oauth2/login?integration=evil")
 			if a.StatusCode != tc.status || !strings.Contains(a.body, tc.reason) || honest.count("/authorize") != 1 {
 				t.Errorf("%d: %v\n%s", a.StatusCode, victim.trail, a.body)

@@ -135,6 +135,7 @@ func (a *App) Start() error {
 		warnOpen(app.(*caddyhttp.App), a.log)
 		warnCookies(app.(*caddyhttp.App), a.log)
 		warnCaching(app.(*caddyhttp.App), a.log)
+		warnCallbacks(app.(*caddyhttp.App), a.log)
 		sites := webSites(app.(*caddyhttp.App))
 		warnResources(sites, a.log)
 		a.logURLs(sites)

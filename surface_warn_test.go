@@ -22,9 +22,15 @@ func TestWarningsAtLoad(t *testing.T) {
 		hidden    = "no request gets to a gate"
 		cookies   = "have the same session cookie"
 		caching   = "sets Cache-Control after the gate"
+		callbacks = "two providers share a callback"
 	)
 	user := "user ada " + hashOf(t, adaPassword) + "\n"
 	one, other, star := "@one host 1.example\n", "@other host 2.example\n", "@one host 1.example\n@all host *.example\n"
+	// login is an integration with a login at a provider.
+	login := func(name, issuer, more string) string {
+		return "admit " + name + " {\nissuer https://" + issuer + "\nlogin {\nclient_id app\n" + more + "\n}\n}\n"
+	}
+	x, y, own := login("x", "x.example", ""), login("y", "y.example", ""), "callback /oauth2/callback/y"
 	const two = secretIntegration + "\nadmit other {\nsecret " + testSecret + "x\naudience api\n}"
 	for _, tc := range []struct {
 		name, global, site string
@@ -91,6 +97,19 @@ func TestWarningsAtLoad(t *testing.T) {
 		{name: "Cache-Control behind the gate", site: "admit {\n" + user + "}\nhandle /static/* {\nheader >Cache-Control public\n}"},
 		{name: "Cache-Control of other requests", site: "handle /static/* {\nheader >Cache-Control public\n}\nhandle {\nadmit {\n" + user + "}\n}"},
 		{name: "Cache-Control without sessions", global: secretIntegration, site: "header >Cache-Control public\nadmit"},
+
+		{name: "two providers", global: x + y, site: "admit x y {\nlogin\n}", want: []string{callbacks}, detail: "https://a.example/oauth2/callback"}, // threat 60
+		{name: "... of two gates", global: x + y, site: "admit /x/* x {\nlogin\n}\nadmit /y/* y {\nlogin\n}", want: []string{callbacks}},
+		{name: "... in a list of three", global: x + y + login("z", "z.example", own), site: "admit x y z {\nlogin\n}", want: []string{callbacks}},
+		{name: "... one of them without an issuer", global: x + "admit hub {\npreset github\nlogin {\nclient_id app\n}\n}", site: "admit x hub {\nlogin\nrequire integration *\n}", want: []string{callbacks}},
+		{name: "... with a path of its own", global: x + login("y", "y.example", own), site: "admit x y {\nlogin\n}"},
+		{name: "... with one path of their own", global: login("x", "x.example", own) + login("y", "y.example", own), site: "admit x y {\nlogin\n}", want: []string{callbacks}, detail: "https://a.example/oauth2/callback/y"},
+		{name: "... that are one", global: x + login("y", "x.example", ""), site: "admit x y {\nlogin\n}"},
+		{name: "... with endpoints of their own", global: x + y, site: "admit /x/* x {\nlogin\n}\nadmit /y/* y {\nlogin\nendpoints /y\n}"},
+		{name: "... on two hosts", global: x + y, site: one + other + "handle @one {\nadmit x {\nlogin\n}\n}\nhandle @other {\nadmit y {\nlogin\n}\n}"},
+		{name: "... with one host for all", global: x + y, site: one + other + "handle @one {\nadmit x {\nlogin\npublic_url https://c.example\n}\n}\nhandle @other {\nadmit y {\nlogin\npublic_url https://c.example\n}\n}", want: []string{callbacks}, detail: "https://c.example/oauth2/callback"},
+		{name: "... one logs in here", global: x + y, site: "admit x y {\nlogin x\n}"},
+		{name: "a provider and users of one's own", global: x + "admit z {\n" + user + "}", site: "admit x z {\nlogin\n}"},
 
 		{name: "from query", global: "admit local {\nsecret " + testSecret + "\nfrom query token\n}", site: "admit", want: []string{query}},
 		{name: "weak secret", global: "admit local {\nsecret short\ninsecure_weak_secret\n}", site: "admit", want: []string{weak}},

@@ -132,6 +132,13 @@ https://app.example.com
   corp: logout: https://app.example.com/oauth2/logged-out
   corp: back-channel logout: https://app.example.com/oauth2/backchannel-logout
   nothing is open`},
+		{"callbacks of two providers", "{\n" + strings.Replace(corpLogin, "client_id", "callback /oauth2/callback/corp\nclient_id", 1) + "\tadmit other {\n\t\tissuer https://other.invalid\n\t\tlogin {\n\t\t\tclient_id app\n\t\t\tcallback /oauth2/callback/other\n\t\t}\n\t}\n}\na.example.com {\nadmit corp other {\nlogin\n}\nrespond ok\n}", `
+https://a.example.com
+  corp: redirect: https://a.example.com/oauth2/callback/corp
+  corp: logout: https://a.example.com/oauth2/logged-out
+  other: redirect: https://a.example.com/oauth2/callback/other
+  other: logout: https://a.example.com/oauth2/logged-out
+  nothing is open`},
 		{"one host where all log in", `{
 	admit corp {
 		issuer https://idp.invalid
@@ -174,6 +181,23 @@ https://b.example.com
 				t.Errorf("got\n%s, %v\nwant%s", got, err, tc.want)
 			}
 		})
+	}
+}
+
+// Where all log in at one host, its own pages lie where its callback does.
+func TestCallbackPrefix(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://login.example.com/in/callback":        "/in",
+		"https://login.example.com/in/callback/corp":   "/in",
+		"https://login.example.com/in/callback/a/corp": "/in",
+		"https://login.example.com/in/callbacks/corp":  "/own",
+		"https://login.example.com/in/done":            "/own",
+		"/in/callback/corp":                            "/own",
+		"":                                             "/own",
+	} {
+		if got := parseCallback(text).prefix("/own"); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
 	}
 }
 

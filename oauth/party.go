@@ -132,6 +132,16 @@ func (p *RelyingParty) checkEndpoints() error {
 	return errors.Join(errs...)
 }
 
+// SameProvider reports whether another relying party is a client of this one's provider,
+// as far as their configurations say.
+func (p *RelyingParty) SameProvider(other *RelyingParty) bool {
+	a, b := &p.config, &other.config
+	if a.Issuer != "" && b.Issuer != "" {
+		return a.Issuer == b.Issuer
+	}
+	return a.DiscoveryURL == b.DiscoveryURL && a.Endpoints.Token == b.Endpoints.Token
+}
+
 // OpenID reports whether the provider is asked for an ID token.
 func (p *RelyingParty) OpenID() bool { return slices.Contains(p.config.Scopes, "openid") }
 
