@@ -172,39 +172,35 @@ func (g *guard) challenge(h http.Header, r *request, d *claims.Decision, a answe
 			return
 		}
 	}
-	rest := g.challenges.get(challenge{g.realmOf(r.Request), a.code, d.Reason, scope}, func() string {
-		return challengeText(g.realmOf(r.Request), a.code, d.Reason, scope)
-	})
-	lines := make([]string, 0, 2)
-	for _, scheme := range g.schemes {
-		line := scheme + rest
-		if url := g.resourceMetadata(r, scheme); url != "" {
+	c := challenge{realm: g.realmOf(r.Request), code: a.code, reason: d.Reason, scope: scope}
+	for _, c.scheme = range g.schemes {
+		line := g.challenges.get(c, c.text)
+		if url := g.resourceMetadata(r, c.scheme); url != "" {
 			line += `, resource_metadata=` + quote(url)
 		}
-		lines = append(lines, line)
+		h["Www-Authenticate"] = append(h["Www-Authenticate"], line)
 	}
 	// Where there is a login page, the browser's own prompt would be in its way.
 	if a.status == http.StatusUnauthorized && g.takesBasic() && !fromScript(r.Request) && !(g.login && wantsPage(r.Request)) {
-		lines = append(lines, "Basic realm="+quote(g.realmOf(r.Request))+`, charset="UTF-8"`)
+		h["Www-Authenticate"] = append(h["Www-Authenticate"], "Basic realm="+quote(c.realm)+`, charset="UTF-8"`)
 	}
-	h["Www-Authenticate"] = append(h["Www-Authenticate"], lines...)
 }
 
-// challenge is what the parameters of a challenge are made of.
+// challenge is what a challenge is made of.
 type challenge struct {
-	realm, code string
-	reason      claims.Reason
-	scope       string
+	scheme, realm, code string
+	reason              claims.Reason
+	scope               string
 }
 
-// challengeText writes the parameters of a challenge (RFC 6750 section 3).
-func challengeText(realm, code string, reason claims.Reason, scope string) string {
-	text := ` realm=` + quote(realm)
-	if code != "" {
-		text += `, error="` + code + `", error_description="` + string(reason) + `"`
+// text writes a challenge (RFC 6750 section 3).
+func (c challenge) text() string {
+	text := c.scheme + ` realm=` + quote(c.realm)
+	if c.code != "" {
+		text += `, error="` + c.code + `", error_description="` + string(c.reason) + `"`
 	}
-	if scope != "" {
-		text += `, scope=` + quote(scope)
+	if c.scope != "" {
+		text += `, scope=` + quote(c.scope)
 	}
 	return text
 }

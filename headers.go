@@ -211,9 +211,14 @@ func (h *identityHeaders) set(r *http.Request, s *state) {
 	if id == nil || len(h.lines) == 0 {
 		return
 	}
-	// One piece of memory for all values. It belongs to this request: a handler after
-	// this one may change a value where it lies.
-	values := append([]string(nil), h.values(id)...)
+	// One piece of memory for all values, and the names after them. It belongs to this
+	// request: a handler after this one may change a value where it lies.
+	n := len(h.lines)
+	values := make([]string, n, 2*n)
+	copy(values, h.values(id))
+	if s.headers == nil {
+		s.headers = values[n:n]
+	}
 	for i := range h.lines {
 		name, value := h.lines[i].name, values[i:i+1:i+1]
 		switch value[0] {

@@ -225,6 +225,9 @@ func (g *guard) realmOf(r *http.Request) string {
 
 // hostname returns a host without its port.
 func hostname(host string) string {
+	if strings.IndexByte(host, ':') < 0 {
+		return host // as most are, and an error would cost more than the answer
+	}
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return name
 	}

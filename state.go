@@ -35,8 +35,7 @@ type state struct {
 	// request they are taken, but an error route may have another.
 	trailers bool
 	// headers are the identity headers that gates have set.
-	headers     []string
-	headersRoom [4]string // for as many as there are mostly
+	headers []string
 	// request is the one under decision by the gate that it has come to.
 	request request
 }
@@ -50,7 +49,6 @@ func stateOf(r *http.Request) *state {
 		return s
 	}
 	s := new(state)
-	s.headers = s.headersRoom[:0]
 	caddyhttp.SetVar(r.Context(), stateKey, s)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(s.placeholder)
