@@ -67,6 +67,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	e.keep(g.openExchange())
 	g.warnKeyClaims()
 	g.resource = readResource(&g.checker)
+	g.rules.Remember()
+	g.trial.Remember()
 	return e.err("admit")
 }
 

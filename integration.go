@@ -101,6 +101,7 @@ func (c *Integration) read(e *expander, name string) *draft {
 	d.places = c.places(e)
 	d.rules.Require = scopeless(e, "require", c.Require, false)
 	d.rules.Deny = scopeless(e, "deny", c.Deny, true)
+	d.rules.Remember()
 	c.Cache.check(e)
 	d.cache = c.Cache
 	if c.local() {

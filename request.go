@@ -12,6 +12,7 @@ type request struct {
 	state     *state
 	original  *url.URL        // as the client sent it
 	canonical bool            // its path has one meaning, see canonical
+	lower     string          // its path in lower case, once that was asked for
 	asked     []*http.Request // with the other URLs and methods that this one stands for
 }
 

@@ -22,12 +22,16 @@ type scope struct {
 	loose    caddyhttp.MatcherSets // the same without what looks at the path
 	paths    bool                  // some set is empty then
 	onlyPath bool                  // all sets consist of paths alone
+	plain    []string              // these paths, if they are so plain that one look tells: see plainPaths
 }
 
 // loadScope loads the matchers of the struct pointed to by module, whose field
 // MatcherSetsRaw is raw.
 func loadScope(ctx caddy.Context, module any, raw []caddy.ModuleMap) (scope, error) {
 	s := scope{onlyPath: !slices.ContainsFunc(raw, func(set caddy.ModuleMap) bool { return !pathAlone(set) })}
+	if s.onlyPath {
+		s.plain = plainPaths(raw)
+	}
 	var loose struct {
 		MatcherSetsRaw caddyhttp.RawMatcherSets `caddy:"namespace=http.matchers"`
 	}
@@ -121,6 +125,9 @@ func checkMatcher(set caddy.ModuleMap) error {
 // a header puts in place of its own. A path with more than one meaning counts as
 // any path that a matcher asks for.
 func (s *scope) covers(r *request) (bool, error) {
+	if s.plain != nil && r.canonical && len(r.asked) == 0 {
+		return s.coversPlain(r.lowerPath()), nil
+	}
 	if !r.canonical {
 		if s.paths {
 			return true, nil

@@ -1,6 +1,6 @@
 // Command bench compares a gate with Caddy without one, on this machine:
 //
-//	go run ./bench [-rounds 5] [-seconds 2] [-cases "one token,no credential"]
+//	go run ./bench [-rounds 5] [-seconds 2] [-cases "one token;no credential"]
 //
 // Both are the same program, built from this checkout, with and without a gate in
 // their Caddyfile, and they answer the same requests. In each round the gate is
@@ -26,7 +26,7 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 5, "rounds of each case")
 	seconds := flag.Int("seconds", 2, "seconds of each run")
-	cases := flag.String("cases", "", "names of cases, separated by commas; default: all")
+	cases := flag.String("cases", "", "names of cases, separated by semicolons; default: all")
 	caddy := flag.String("caddy", "", "a caddy with the plugin; default: built from this checkout")
 	flag.Parse()
 	if pinned() && os.Getenv("BENCH_PINNED") == "" {
@@ -93,7 +93,7 @@ func run(rounds int, lasts time.Duration, chosen, caddy string) error {
 	fmt.Println("| case | requests/s, ratio | CPU per request, ratio | spread | p99 at 2,000/s, ratio | memory |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- |")
 	for _, s := range scenarios(folder, signers, idp) {
-		if chosen != "" && !slices.Contains(strings.Split(chosen, ","), s.name) {
+		if chosen != "" && !slices.Contains(strings.Split(chosen, ";"), s.name) {
 			continue
 		}
 		if err := b.compare(s); err != nil {

@@ -50,6 +50,8 @@ type Rules struct {
 	Deny    []ScopedRule
 	Require []ScopedRule
 	Any     []AnyRule
+
+	number uint64 // by which identities remember them, see Remember
 }
 
 // ScopedRule is a rule for some requests: Scope is a number that the caller
@@ -89,20 +91,22 @@ func (a *AnyRule) Rules() []Rule { return a.rules }
 
 // Judge applies the rules whose scope covers the request to an identity: first
 // those that deny, then those that require. It returns the reason for refusing,
-// "" for none, and the rule that decided.
+// "" for none, and the rule that decided. Of a rule that has no objection to the
+// identity the scope may not be asked for.
 func (rs *Rules) Judge(id *Identity, covers func(scope int) bool) (Reason, *Rule) {
+	objects := rs.objections(id)
 	for i := range rs.Deny {
-		if r := &rs.Deny[i]; (r.Scope == 0 || covers(r.Scope)) && r.Rule.Judge(id) != Fails {
+		if r := &rs.Deny[i]; objects.may(i) && (r.Scope == 0 || covers(r.Scope)) && r.Rule.Judge(id) != Fails {
 			return Denied, &r.Rule
 		}
 	}
 	for i := range rs.Require {
-		if r := &rs.Require[i]; (r.Scope == 0 || covers(r.Scope)) && r.Rule.Judge(id) != Holds {
+		if r := &rs.Require[i]; objects.may(len(rs.Deny)+i) && (r.Scope == 0 || covers(r.Scope)) && r.Rule.Judge(id) != Holds {
 			return RuleFailed, &r.Rule
 		}
 	}
 	for i := range rs.Any {
-		if a := &rs.Any[i]; (a.scope == 0 || covers(a.scope)) && !a.holds(id) {
+		if a := &rs.Any[i]; objects.may(len(rs.Deny)+len(rs.Require)+i) && (a.scope == 0 || covers(a.scope)) && !a.holds(id) {
 			return RuleFailed, &a.whole
 		}
 	}

@@ -47,6 +47,7 @@ type Identity struct {
 	groups []string
 
 	remembered atomic.Pointer[remembered]
+	judged     [judgedSets]atomic.Pointer[judged]
 }
 
 // remembered is something that was made of an identity, for whoever has the number.
