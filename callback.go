@@ -1,10 +1,12 @@
 package admit
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -105,9 +107,15 @@ func (g *guard) failState(w http.ResponseWriter, r *request) error {
 	return g.look.Write(w, r.Request, http.StatusBadRequest, p)
 }
 
+// redeemLife is how long a provider has for all that it is asked about one login: each
+// question has a limit of its own, but there may be many. Tests shorten it.
+var redeemLife = 30 * time.Second
+
 // finishLogin asks the provider who has logged in, and begins a session.
 func (g *guard) finishLogin(w http.ResponseWriter, r *request, in *integration, attempt *oauth.Attempt, answer url.Values) error {
-	grant, err := in.party.Redeem(r.Context(), attempt, answer, g.callbackURL(r.Request, in))
+	ctx, cancel := context.WithTimeout(r.Context(), redeemLife)
+	grant, err := in.party.Redeem(ctx, attempt, answer, g.callbackURL(r.Request, in))
+	cancel()
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // threats 20, 21: a discovery document that leads astray leads nowhere, and no
@@ -115,6 +116,34 @@ func TestUserinfoTroubles(t *testing.T) {
 	})
 	if got := f.web().logIn().Header.Get("X-Email"); got != "" {
 		t.Errorf("e-mail %q", got)
+	}
+}
+
+// threat 19: a provider that never comes to an end keeps no login waiting for long,
+// whatever it is asked about it.
+func TestSlowProvider(t *testing.T) {
+	p := newProvider(t)
+	f, _ := p.serveLogin(loginSite{options: "userinfo login"})
+	f.web().logIn()
+	life := redeemLife
+	redeemLife = 300 * time.Millisecond
+	t.Cleanup(func() { redeemLife = life })
+	for _, path := range []string{"/token", "/userinfo"} {
+		for _, begins := range []bool{false, true} {
+			p.change(func() {
+				p.instead[path] = func(w http.ResponseWriter, r *http.Request) {
+					if begins {
+						w.Header().Set("Content-Type", "application/json")
+						_, _ = w.Write([]byte("{"))
+						_ = http.NewResponseController(w).Flush()
+					}
+					<-r.Context().Done()
+				}
+			})
+			b := f.web()
+			b.refused(b.open("/x"), 503, "token_endpoint_unavailable")
+			p.change(func() { clear(p.instead) })
+		}
 	}
 }
 
