@@ -167,42 +167,16 @@ const sweepSlack = 10 * time.Minute
 // SweepSessions deletes the records and marks of sessions that have ended by
 // themselves, and return targets of logins that never came back, of all
 // integrations that share a storage. It reads all of them, so it is for every hour
-// or so; one process at a time does it. A [store.ErrUnavailable] leaves the rest
-// for the next time.
+// or so; one process at a time does it. What cannot be read stays: as a mark it still
+// keeps somebody out. Errors are as those of [store.Sweep].
 func SweepSessions(ctx context.Context, storage store.Store, now time.Time) error {
-	unlock, err := storage.Lock(ctx, store.Folder("sweep"))
-	if err != nil {
-		return err
-	}
-	defer unlock()
+	before := now.Add(-sweepSlack)
+	var errs []error
 	for _, folder := range []string{recordFolder, markFolder, targetFolder} {
-		keys, err := storage.List(ctx, store.Folder(folder))
-		if err != nil && !errors.Is(err, store.ErrNotExist) {
-			return err
-		}
-		for _, key := range keys {
-			if err := sweepKey(ctx, storage, key, now.Add(-sweepSlack)); err != nil {
-				return err
-			}
-		}
+		errs = append(errs, store.Sweep(ctx, storage, folder, func(value []byte) bool {
+			until, _, ok := cutExpiry(value)
+			return ok && until.Before(before)
+		}))
 	}
-	return nil
-}
-
-// sweepKey deletes a value that counted until before a time. What cannot be read
-// stays: as a mark it still keeps somebody out.
-func sweepKey(ctx context.Context, storage store.Store, key string, before time.Time) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	value, err := storage.Load(ctx, key)
-	if err == nil {
-		if until, _, ok := cutExpiry(value); ok && until.Before(before) {
-			err = storage.Delete(ctx, key)
-		}
-	}
-	if errors.Is(err, store.ErrNotExist) {
-		return nil
-	}
-	return err
+	return errors.Join(errs...)
 }

@@ -343,4 +343,16 @@ func TestSweep(t *testing.T) {
 		}
 		d.fail()
 	}
+	// A folder that cannot be read keeps none of the others.
+	b.login(t, s, Session{User: "ada"})
+	s.Mark(context.Background(), MarkAll, "", c.now().Add(-time.Hour))
+	c.advance(48 * time.Hour)
+	d.fail("list " + recordFolder)
+	if err := SweepSessions(context.Background(), d, c.now()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got error %v", err)
+	}
+	d.fail()
+	if records, marks := count(recordFolder), count(markFolder); records != 1 || marks != 0 {
+		t.Errorf("%d records, %d marks", records, marks)
+	}
 }

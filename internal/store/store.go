@@ -77,33 +77,3 @@ func Once(ctx context.Context, s Store, key string, create func() ([]byte, error
 
 // Timeout bounds one operation of a request on the storage.
 const Timeout = 5 * time.Second
-
-// Sweep deletes the values of a folder that have expired. A storage has no expiry
-// of its own; of several processes one sweeps at a time.
-func Sweep(ctx context.Context, s Store, folder string, expired func(value []byte) bool) error {
-	unlock, err := s.Lock(ctx, path.Join(root, "sweep", folder))
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	keys, err := s.List(ctx, Folder(folder))
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		value, err := s.Load(ctx, key)
-		if errors.Is(err, ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if !expired(value) {
-			continue
-		}
-		if err := s.Delete(ctx, key); err != nil && !errors.Is(err, ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
