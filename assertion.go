@@ -27,8 +27,11 @@ const (
 	// assertionShift is how long assertions are given out before they count as old;
 	// the old ones are given out for as long again.
 	assertionShift = 15 * time.Second
-	// maxAssertions bounds how many are remembered, a few hundred bytes each.
+	// maxAssertions bounds how many are remembered, and maxAssertion how long each may
+	// be in bytes with what it says: most take a few hundred. At a site that answers
+	// to any host a client can have many made about itself.
 	maxAssertions = 4000
+	maxAssertion  = 4096
 )
 
 // Assertion has the gate say who the client is in a short-lived JWT, by which the
@@ -116,7 +119,7 @@ func (a *asserter) about(ctx context.Context, id *claims.Identity, origin string
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), store.Timeout)
 	defer cancel()
 	made, err := a.keys.Sign(ctx, assertionType, payload)
-	if err == nil {
+	if err == nil && len(key)+len(made) <= maxAssertion {
 		a.made.put(key, made)
 	}
 	return made, err

@@ -74,6 +74,15 @@ func (k *keyClaim) find(set *claims.Set) (key string, there bool) {
 	return k.path.Text(set)
 }
 
+// without returns the text of claims that may be shown to a browser: an API key there
+// is as good at another gate, even if it is none at this one.
+func (k *keyClaim) without(set *claims.Set) []byte {
+	if k == nil {
+		return set.Bytes()
+	}
+	return k.path.Without(set)
+}
+
 // apply judges by the rules of the integration that the key came through, which look
 // at what it was in: whoever is shut out there has no use for a key.
 func (k *carrier) apply() (claims.Reason, *claims.Rule) {

@@ -12,8 +12,10 @@ import (
 // serveUserinfo tells a client who it is known as. It holds no token.
 func (g *guard) serveUserinfo(w http.ResponseWriter, r *request) (served bool, err error) {
 	var d claims.Decision
+	var in *integration
 	for _, gate := range g.onHost(r) {
 		if d = gate.authenticate(r); d.Identity != nil && d.Reason == "" {
+			in = gate.integration(d.Integration)
 			break
 		}
 	}
@@ -37,7 +39,7 @@ func (g *guard) serveUserinfo(w http.ResponseWriter, r *request) (served bool, e
 		Groups      []string        `json:"groups"`
 		Claims      json.RawMessage `json:"claims"`
 		Expires     *time.Time      `json:"session_expires,omitempty"`
-	}{d.Identity.User(), d.Identity.Integration(), d.Identity.Groups(), d.Identity.Claims().Bytes(), nil}
+	}{d.Identity.User(), d.Identity.Integration(), d.Identity.Groups(), in.keyClaim.without(d.Identity.Claims()), nil}
 	if info.Groups == nil {
 		info.Groups = []string{}
 	}

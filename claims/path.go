@@ -2,6 +2,7 @@ package claims
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -145,6 +146,30 @@ func (p Path) Text(s *Set) (text string, there bool) {
 		return "", true
 	}
 	return v.String(), true
+}
+
+// Without returns s as JSON text, but for the top-level claim in which the path finds
+// something.
+func (p Path) Without(s *Set) []byte {
+	name := p.whole
+	if !s.Has(name) {
+		name = p.top()
+	}
+	if !s.Has(name) {
+		return s.Bytes()
+	}
+	rest := []byte{'{'}
+	for other, value := range s.All() {
+		if other == name {
+			continue
+		}
+		if len(rest) > 1 {
+			rest = append(rest, ',')
+		}
+		quoted, _ := json.Marshal(other) // a text
+		rest = append(append(append(rest, quoted...), ':'), value.JSON()...)
+	}
+	return append(rest, '}')
 }
 
 // Strings calls yield with every string that the path names in s: the value
