@@ -66,6 +66,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.read(e, g)
 	e.keep(g.openExchange())
 	g.warnKeyClaims()
+	g.warnSeveralAsked()
 	g.resource = readResource(&g.checker)
 	g.rules.Remember()
 	g.trial.Remember()

@@ -2,11 +2,13 @@ package admit
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,4 +197,117 @@ func TestIssuerDown(t *testing.T) {
 	}
 	forward(t, 5*time.Minute)
 	f.get("/x", basicHeader("robot", machineSecret)).want(t, 200, "")
+}
+
+// threats 41, 84: at load it is said where clients choose whom an assertion names, and
+// where one issuer is shown the tokens of another.
+func TestWarningsAboutMachines(t *testing.T) {
+	const (
+		anyHost = "assertion: the site answers to any host"
+		several = "introspection: several integrations of the gate are asked"
+	)
+	asks := func(name string) string {
+		return "admit " + name + " {\nissuer https://" + name + ".example\naudience any\nintrospection {\nclient_id gate\nclient_secret s\n}\n}\n"
+	}
+	for _, tc := range []struct{ global, site, want string }{
+		{secretIntegration, "http://:PORT {\nadmit {\nassertion X-A\n}\n}", anyHost},
+		{secretIntegration, "http://:PORT {\nadmit {\nassertion X-A https://app.example\n}\n}", anyHost},
+		{secretIntegration, "http://:PORT {\nadmit {\nassertion X-A\npublic_url https://app.example\n}\n}", ""},
+		{secretIntegration, "http://a.example:PORT {\nadmit {\nassertion X-A\n}\n}", ""},
+		{secretIntegration, "http://:PORT {\nadmit\n}", ""},
+		{asks("one") + asks("two"), "http://a.example:PORT {\nadmit one two\n}", several},
+		{asks("one") + asks("two"), "http://a.example:PORT {\nadmit /one/* one\nadmit /two/* two\n}", ""},
+	} {
+		f := serveFront(t, tc.global, tc.site)
+		got := ""
+		for _, entry := range f.entries("") {
+			if msg, _ := entry["msg"].(string); entry["level"] == "warn" && (strings.HasPrefix(msg, "assertion:") || strings.HasPrefix(msg, "introspection:")) {
+				got += msg
+			}
+		}
+		if tc.want == "" != (got == "") || !strings.HasPrefix(got, tc.want) {
+			t.Errorf("%s: got %q", tc.site, got)
+		}
+	}
+}
+
+// Who logs in and has neither a usable key nor a user id is told so, once: no session
+// that leads to the login again.
+func TestNobodyAfterLogin(t *testing.T) {
+	for _, key := range []any{nil, strangerKey, robotKey} {
+		p := newProvider(t)
+		p.change(func() {
+			p.idClaims = func(_ url.Values, claims object) {
+				claims["email_verified"] = false
+				if key != nil {
+					claims["apikey"] = key
+				}
+			}
+		})
+		f, _ := serveHome(t, p.integration(loginSite{options: "identity {\nuser email\napi_key_claim apikey\n}"})+
+			"admit keys {\napi_key robot "+sha256Hex(robotKey)+"\n}\n", "admit corp keys {\nlogin\nheader_up X-User {http.auth.user.id}\n}\n"+upstream(t))
+		b := f.web()
+		a := b.open("/x")
+		if key == robotKey {
+			if got := a.seen(t).Header.Get("X-User"); got != "robot" {
+				t.Errorf("user %q", got)
+			}
+			continue
+		}
+		if n := p.count("/authorize"); a.reached() || a.StatusCode != 401 && a.StatusCode != 403 || n != 1 {
+			t.Errorf("%v: %d after %d logins\n%s", key, a.StatusCode, n, a.body)
+		}
+		if b.fetch("GET", "/x").reached() {
+			t.Errorf("%v: let in", key)
+		}
+	}
+}
+
+// Requests go on while configurations come and go: nobody is refused because of it,
+// and nothing that is still good is asked about again (threat 89).
+func TestMachinesWhileReloading(t *testing.T) {
+	m := newMachineIssuer(t)
+	m.set(func() {
+		m.active[opaque] = object{"active": true, "aud": "api", "sub": "ada", "exp": now().Add(time.Hour).Unix()}
+	})
+	gate := "admit {\nforward exchange {\naudience two\n}\nassertion X-Assertion\n}\n" + upstream(t)
+	f := m.serveSite(m.block("client_credentials\n"+m.introspects()), gate)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var served atomic.Int64
+	for range 3 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				for _, header := range []string{basicHeader("robot", machineSecret), "Authorization: Bearer " + opaque} {
+					r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+f.addr+"/x", nil)
+					r.Header.Set("Authorization", strings.TrimPrefix(header, "Authorization: "))
+					resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+					if err != nil {
+						continue // Caddy closes connections that have said nothing yet
+					}
+					body, _ := io.ReadAll(resp.Body)
+					resp.Body.Close()
+					served.Add(1)
+					if h := (answered{resp, string(body)}).seen(t).Header; !strings.HasPrefix(h.Get("Authorization"), "Bearer ey") || h.Get("X-Assertion") == "" {
+						t.Errorf("seen %v", h)
+					}
+				}
+			}
+		})
+	}
+	for n := range 8 {
+		if err := f.load("storage admit_test "+t.Name()+"\n"+m.block("client_credentials\n"+m.introspects()+fmt.Sprintf("leeway %ds", n)), "http://:PORT {\n"+gate+"\n}"); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	if tokens, asked := m.count("/token"), m.count("/introspect"); tokens != 3 || asked != 1 || served.Load() < 8 { // one is the client's, two are exchanged
+		t.Errorf("%d tokens, %d introspections, %d requests", tokens, asked, served.Load())
+	}
 }

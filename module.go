@@ -138,6 +138,7 @@ func (a *App) Start() error {
 		warnCallbacks(app.(*caddyhttp.App), a.log)
 		sites := webSites(app.(*caddyhttp.App))
 		warnResources(sites, a.log)
+		warnAssertions(sites, a.log)
 		a.logURLs(sites)
 	}
 	go a.sweep()
