@@ -92,6 +92,7 @@ func (c *Integration) provision(name string, kept store.Store, log *zap.Logger) 
 		return nil, fmt.Errorf("integration %s: %w", name, err)
 	}
 	c.warn(name, log)
+	d.warnIDTokens(log)
 	return d.integration, nil
 }
 

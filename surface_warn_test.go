@@ -23,6 +23,7 @@ func TestWarningsAtLoad(t *testing.T) {
 		cookies   = "have the same session cookie"
 		caching   = "sets Cache-Control after the gate"
 		callbacks = "two providers share a callback"
+		idTokens  = "audience holds the client_id of the login"
 	)
 	user := "user ada " + hashOf(t, adaPassword) + "\n"
 	one, other, star := "@one host 1.example\n", "@other host 2.example\n", "@one host 1.example\n@all host *.example\n"
@@ -31,6 +32,12 @@ func TestWarningsAtLoad(t *testing.T) {
 		return "admit " + name + " {\nissuer https://" + issuer + "\nlogin {\nclient_id app\n" + more + "\n}\n}\n"
 	}
 	x, y, own := login("x", "x.example", ""), login("y", "y.example", ""), "callback /oauth2/callback/y"
+	// audience is such a one with audiences, the site's among them, and more options.
+	audience := func(aud, more string) string {
+		return strings.Replace(login("x", "x.example", ""), "login {", "audience https://a.example "+aud+"\n"+more+"\nlogin {", 1)
+	}
+	t.Setenv("APP_ID", "app")
+	const gate = "admit {\nlogin\n}"
 	const two = secretIntegration + "\nadmit other {\nsecret " + testSecret + "x\naudience api\n}"
 	for _, tc := range []struct {
 		name, global, site string
@@ -110,6 +117,19 @@ func TestWarningsAtLoad(t *testing.T) {
 		{name: "... with one host for all", global: x + y, site: one + other + "handle @one {\nadmit x {\nlogin\npublic_url https://c.example\n}\n}\nhandle @other {\nadmit y {\nlogin\npublic_url https://c.example\n}\n}", want: []string{callbacks}, detail: "https://c.example/oauth2/callback"},
 		{name: "... one logs in here", global: x + y, site: "admit x y {\nlogin x\n}"},
 		{name: "a provider and users of one's own", global: x + "admit z {\n" + user + "}", site: "admit x z {\nlogin\n}"},
+
+		{name: "ID tokens as bearer tokens", global: audience("api {env.APP_ID}", ""), site: gate, want: []string{idTokens}, detail: "app"}, // threat 27
+		{name: "... by type alone", global: audience("app", "types JWT"), site: gate, want: []string{idTokens}},
+		{name: "... told by their type", global: audience("app", "types at+jwt"), site: gate},
+		{name: "... by another claim", global: audience("app", "audience_claims client_id"), site: gate},
+		{name: "... of a vendor that says what they are", global: strings.Replace(audience("app", ""), "issuer https://x.example", "preset cognito eu-west-1 pool x.example", 1), site: gate},
+		{name: "... of another", global: strings.Replace(audience("app", ""), "issuer https://x.example", "preset entra 8d1e5b3a-0000-4000-8000-000000000001", 1), site: gate, want: []string{idTokens}},
+		{name: "... where sessions are made of access tokens", global: strings.Replace(audience("app", ""), "login {", "login {\nsession_token access", 1), site: gate},
+		{name: "... where nobody sends any", global: audience("app", "from session"), site: gate},
+		{name: "... where there are none", global: strings.Replace(audience("app", ""), "login {", "login {\nscopes profile\nuserinfo_url https://x.example/me", 1), site: gate},
+		{name: "another audience", global: audience("api", ""), site: gate},
+		{name: "any audience", global: strings.Replace(audience("", ""), "https://a.example", "any", 1), site: gate},
+		{name: "no audience", global: x, site: gate},
 
 		{name: "from query", global: "admit local {\nsecret " + testSecret + "\nfrom query token\n}", site: "admit", want: []string{query}},
 		{name: "weak secret", global: "admit local {\nsecret short\ninsecure_weak_secret\n}", site: "admit", want: []string{weak}},

@@ -2,10 +2,40 @@ package admit
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-admit/admit/claims"
+	"github.com/caddy-admit/admit/jwt"
+	"github.com/caddy-admit/admit/oauth"
 )
+
+// warnIDTokens says at load that ID tokens of the login count where clients send
+// tokens: whoever logs somebody in as this client holds one, applications behind other
+// gates too, and so has a credential of the API (RFC 8725 section 3.11, threat 27).
+func (d *draft) warnIDTokens(log *zap.Logger) {
+	l := d.login
+	if l == nil || !d.takes || !slices.Contains(d.policy.Audience, l.Auth.ID) || !slices.Contains(l.Scopes, "openid") || d.tellsIDTokens() {
+		return
+	}
+	log.Warn("audience holds the client_id of the login, so that its ID tokens are taken as bearer tokens, for which they are not made: name what access tokens are made for, or leave audience out where clients send none",
+		zap.String("integration", d.name), zap.String("audience", l.Auth.ID))
+}
+
+// tellsIDTokens reports whether an ID token of the login is told from an access token
+// by something else than the audience, or access tokens of this login have no other.
+func (d *draft) tellsIDTokens() bool {
+	byAudience := func(claim claims.Path) bool { return claim.String() == "aud" || claim.String() == "azp" }
+	plain := func(typ string) bool {
+		return typ == "" || strings.EqualFold(typ, "JWT") || strings.EqualFold(typ, "application/jwt")
+	}
+	return d.login.SessionToken == oauth.SessionTokenAccess ||
+		d.policy.Vendor == jwt.VendorCognito || d.policy.Vendor == jwt.VendorKeycloak ||
+		!slices.ContainsFunc(d.policy.AudienceClaims, byAudience) || !slices.ContainsFunc(d.policy.Types, plain) ||
+		!slices.ContainsFunc(d.places, func(p place) bool { return p.Header != "" || p.Cookie != "" || p.Query != "" })
+}
 
 // comesBack is an integration and a redirect URI of it.
 type comesBack struct {
