@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -42,8 +41,8 @@ type guard struct {
 	asserts   *jwt.SigningKeys              // of all gates
 	log       *zap.Logger
 
-	insecure sync.Once            // has been logged
-	reached  memo[hostPath, bool] // what is known to be reachable, see reachable
+	complained [complaints]seldom
+	reached    memo[hostPath, bool] // what is known to be reachable, see reachable
 
 	challenges memo[challenge, string]
 }

@@ -59,11 +59,11 @@ func (g *guard) startLogin(w http.ResponseWriter, r *request, in *integration, t
 	case in.callback.origin != "" && in.callback.origin != g.publicOrigin(r.Request):
 		return g.loginElsewhere(w, r, in, target, query)
 	case !g.callbackReached(r, in):
-		g.log.Error("no gate answers at the redirect URI: this one stands in a block that does not include it; write \"endpoints\" with a path inside the block, or \"callback\" with one that a gate with this integration sees",
+		g.complain(callbackUnreachable, "no gate answers at the redirect URI: this one stands in a block that does not include it; write \"endpoints\" with a path inside the block, or \"callback\" with one that a gate with this integration sees",
 			zap.String("integration", in.name), zap.String("host", r.Host), zap.String("path", g.callbackPath(in)))
 		return g.look.Write(w, r.Request, http.StatusInternalServerError, notSetUp)
 	case in.sessions.Looping(r.sentRequest()):
-		g.log.Error("a browser logs in again and again: its session is not accepted when it comes back; do all instances share storage and session secret, and do their clocks agree?",
+		g.complain(loginLoop, "a browser logs in again and again: its session is not accepted when it comes back; do all instances share storage and session secret, and do their clocks agree?",
 			zap.String("integration", in.name), zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host))
 		return g.look.Write(w, r.Request, http.StatusInternalServerError, notSetUp)
 	}
@@ -117,7 +117,7 @@ const sentOn = "sent_on"
 // state of a login lies in a cookie of that host.
 func (g *guard) loginElsewhere(w http.ResponseWriter, r *request, in *integration, target string, query url.Values) error {
 	if query.Has(sentOn) {
-		g.log.Error("browsers that are sent to the host of \"callback\" arrive at another origin: write \"public_url\" at the gate there, or \"trusted_proxies\", if a proxy before Caddy changes host or scheme",
+		g.complain(callbackElsewhere, "browsers that are sent to the host of \"callback\" arrive at another origin: write \"public_url\" at the gate there, or \"trusted_proxies\", if a proxy before Caddy changes host or scheme",
 			zap.String("integration", in.name), zap.String("callback", in.callback.origin), zap.String("arrived", g.publicOrigin(r.Request)))
 		return g.look.Write(w, r.Request, http.StatusInternalServerError, notSetUp)
 	}

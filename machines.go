@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -182,15 +181,11 @@ const complainEvery = 10 * time.Second
 // observer counts the calls of an asker, and says in the log what an operator must
 // mend. It refers to no configuration.
 func observer(integration, what string) func(error) {
-	var last atomic.Int64
+	var said seldom
 	return func(err error) {
 		outcome := outcomeOf(err)
 		exchanges.WithLabelValues(integration, outcome).Inc()
-		if outcome != string(claims.SignInUnavailable) {
-			return
-		}
-		before, at := last.Load(), now().UnixNano()
-		if before != 0 && at-before < int64(complainEvery) && at >= before || !last.CompareAndSwap(before, at) {
+		if outcome != string(claims.SignInUnavailable) || !said.due(complainEvery) {
 			return
 		}
 		fields := []zap.Field{zap.String("integration", integration), zap.String("for", what), zap.Error(err)}

@@ -84,7 +84,7 @@ func (g *guard) prepare(r *request, d *claims.Decision) {
 	}
 	made, err := g.assertion.about(r.Context(), d.Identity, g.publicOrigin(r.Request))
 	if err != nil {
-		g.log.Error("no assertion can be signed", zap.Error(err))
+		g.complain(noAssertion, "no assertion can be signed", zap.Error(err))
 		d.Verdict, d.Reason, d.Rule = claims.Refused, claims.StorageUnavailable, nil
 		return
 	}

@@ -27,7 +27,7 @@ func (g *guard) sendToLogin(w http.ResponseWriter, r *request, d *claims.Decisio
 	}
 	where, ok := g.loginURL(r)
 	if !ok {
-		g.log.Error("no gate answers at the login page: this one stands in a block that does not include it; write \"endpoints\" with a path inside the block",
+		g.complain(loginUnreachable, "no gate answers at the login page: this one stands in a block that does not include it; write \"endpoints\" with a path inside the block",
 			zap.String("host", r.Host), zap.String("path", g.prefix+"/login"))
 		return true, caddyhttp.Error(http.StatusInternalServerError, errors.New("admit: login page not reachable"))
 	}
@@ -74,11 +74,9 @@ func (g *guard) answersLogin(r *request, path string) (first, reached bool) {
 
 const onlyHTTPS = "Signing in needs a secure connection. Open this page with https."
 
-// warnInsecure says once why nobody can log in.
+// warnInsecure says why nobody can log in.
 func (g *guard) warnInsecure(r *request) {
-	g.insecure.Do(func() {
-		g.log.Error("nobody can log in over plain http: use https, or public_url behind a proxy that does", zap.String("host", r.Host))
-	})
+	g.complain(plainHTTP, "nobody can log in over plain http: use https, or public_url behind a proxy that does", zap.String("host", r.Host))
 }
 
 // needsLogin reports whether logging in would help: there is no credential, or a

@@ -63,7 +63,7 @@ func (g *guard) serveLogin(w http.ResponseWriter, r *request) (served bool, err 
 		g.warnInsecure(r)
 		return true, g.look.Write(w, r.Request, http.StatusBadRequest, page.Page{Heading: "Only over https", Text: onlyHTTPS})
 	case len(logins) == 1 && !logins[0].sessions.Covers(hostname(r.Host)):
-		g.log.Error("nobody can sign in here: the session's domain does not cover this host, so that browsers drop its cookie",
+		g.complain(foreignHost, "nobody can sign in here: the session's domain does not cover this host, so that browsers drop its cookie",
 			zap.String("integration", logins[0].name), zap.String("host", r.Host))
 		return true, g.look.Write(w, r.Request, http.StatusInternalServerError, notSetUp)
 	case len(logins) > 1:
