@@ -64,11 +64,9 @@ func (g *guard) serveLogout(w http.ResponseWriter, r *request) (served bool, err
 		next, known := g.endAtProvider(w, r, ended, target)
 		w.Header().Set("Refresh", "0; url="+next)
 		return true, g.loggedOutPage(w, r, known)
-	case target != "":
-		w.Header().Set("Location", target)
-		w.WriteHeader(http.StatusSeeOther)
-		return true, nil
 	}
+	// A program is told that it is done, and goes where it likes: to follow a redirect
+	// would have it fetch a page of the application, or of another host.
 	return true, g.loggedOutPage(w, r, false)
 }
 

@@ -84,6 +84,14 @@ func TestLogoutTarget(t *testing.T) {
 	if !strings.Contains(a.body, `action="/oauth2/logout"`) || !strings.Contains(a.body, `name="return_to" value="/bye"`) || len(b.cookies) == 0 {
 		t.Errorf("%v\n%s", b.cookies, a.body)
 	}
+	// A program never sees a redirect.
+	for _, form := range []url.Values{nil, {"return_to": {"/bye"}}} {
+		b := f.browser().signIn()
+		a := b.do("POST", "/oauth2/logout?return_to=/bye", append(slices.Clone(script), "Sec-Fetch-Site: same-origin", formType, "body:"+form.Encode())...)
+		if a.StatusCode != 200 || location(a) != "" || a.Header.Get("Refresh") != "" || !strings.Contains(a.body, "signed out") || len(b.cookies) > 0 {
+			t.Errorf("a script with %v: %d %v", form, a.StatusCode, a.Header)
+		}
+	}
 	// Nobody is signed in: nothing goes wrong.
 	if a := f.browser().post("/oauth2/logout", nil); a.StatusCode != 200 || !strings.Contains(a.body, "signed out") {
 		t.Errorf("nobody: %d\n%s", a.StatusCode, a.body)
