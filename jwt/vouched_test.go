@@ -19,6 +19,7 @@ func TestCheckClaims(t *testing.T) {
 		p.Issuers, p.Tenants = []string{"https://idp.example/{tenantid}"}, []string{tenant}
 	}
 	aged := func(p *Policy) { p.MaxAge = time.Minute }
+	anyone := func(p *Policy) { p.Audience = nil }
 	keycloak := func(p *Policy) { p.Vendor = VendorKeycloak }
 	for _, tc := range []struct {
 		name   string
@@ -41,6 +42,12 @@ func TestCheckClaims(t *testing.T) {
 		{"of no age", aged, goodClaims("iat", ""), claims.TooOld, claims.TooOld},
 		{"other audience", nil, goodClaims("aud", `"other"`), claims.WrongAudience, claims.WrongAudience},
 		{"no audience", nil, goodClaims("aud", ""), claims.WrongAudience, claims.WrongAudience},
+		// threat 27: a refresh token has neither an audience nor a type.
+		{"any audience, of a type", anyone, goodClaims("aud", "", "token_type", `"Bearer"`), "", ""},
+		{"any audience, of a use", anyone, goodClaims("aud", "", "token_use", `"access_token"`), "", ""},
+		{"any audience, of no type", anyone, goodClaims("aud", ""), claims.WrongType, ""},
+		{"any audience, type is null", anyone, goodClaims("token_type", "null"), claims.WrongType, ""},
+		{"any audience, type is empty", anyone, goodClaims("token_type", `""`), claims.WrongType, ""},
 		{"bound", nil, goodClaims("cnf", `{"jkt":"x"}`), claims.BoundToken, claims.BoundToken}, // threat 101
 		{"logout token", nil, goodClaims("events", goodEvents), claims.WrongType, claims.WrongType},
 		{"type of the vendor", keycloak, goodClaims("typ", `"Bearer"`), "", ""},
