@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -189,6 +190,34 @@ func TestLogoutHere(t *testing.T) {
 					t.Errorf("state of a login: %d to %q", a.StatusCode, location(a))
 				}
 			})
+		}
+	}
+}
+
+// threats 68, 76: the ID token that ends the session at the provider is in the header
+// field that leads there alone, of an answer that nobody keeps.
+func TestLogoutHint(t *testing.T) {
+	p := newProvider(t)
+	f, _ := p.serveLogin(loginSite{})
+	b := f.web()
+	b.logIn()
+	a, _ := b.request(navigated{method: "GET", target: "/oauth2/logout"})
+	_, where, _ := strings.Cut(a.Header.Get("Refresh"), "url=")
+	u, err := url.Parse(where)
+	if err != nil || strings.Count(u.Query().Get("id_token_hint"), ".") != 2 {
+		t.Fatalf("%d leads to %q", a.StatusCode, where)
+	}
+	hint := u.Query().Get("id_token_hint")
+	a.Header.Del("Refresh")
+	if strings.Contains(a.body+fmt.Sprint(a.Header), hint) {
+		t.Errorf("%v\n%s", a.Header, a.body)
+	}
+	if !strings.Contains(a.Header.Get("Cache-Control"), "no-store") || a.Header.Get("Referrer-Policy") != "no-referrer" {
+		t.Errorf("%v", a.Header)
+	}
+	for _, entry := range f.entries("") {
+		if strings.Contains(fmt.Sprint(entry), hint) {
+			t.Errorf("logged %v", entry)
 		}
 	}
 }

@@ -61,6 +61,10 @@ func (g *guard) serveLogout(w http.ResponseWriter, r *request) (served bool, err
 	case wantsPage(r.Request):
 		// By way of a second page: a browser keeps the page that is left for its back
 		// button, and does so only once this one is there. The next can have it forgotten.
+		// An ID token for the provider goes along in the header, which shows it to nobody
+		// but the browser, as a redirect would. Were it the next page of this site that
+		// redirects, the token would have to lie somewhere until then, when the session has
+		// ended that held it; it is too long for the cookie of a state.
 		next, known := g.endAtProvider(w, r, ended, target)
 		w.Header().Set("Refresh", "0; url="+next)
 		return true, g.loggedOutPage(w, r, known)

@@ -21,8 +21,9 @@ const maxEndSession = 8 << 10
 // state back. The error wraps outbound.ErrUnavailable: the provider cannot be asked
 // where its logout is.
 //
-// The URL may hold an ID token: it belongs into the header that leads the browser
-// there, and nowhere else.
+// The URL may hold an ID token: it belongs into the header field that leads the browser
+// there, Location or Refresh, of an answer that no cache and no access log keeps, and
+// into no page, link or log line (threat 76).
 func (p *RelyingParty) EndSessionURL(ctx context.Context, idToken, returnURI, state string) (string, error) {
 	endpoint, err := p.endSession(ctx)
 	if endpoint == "" || err != nil {
