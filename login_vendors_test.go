@@ -253,6 +253,10 @@ var bigVendors = []vendorLogin{
 			if a.StatusCode != 200 || b.isIn() || asked.Get("client_id") != clientID || asked.Get("logout_uri") != "http://localhost/oauth2/logged-out" || asked.Has("id_token_hint") {
 				t.Errorf("%v\nasked %v\n%s", b.trail, asked, a.body)
 			}
+			// threat 62: no state comes back, so none is left behind.
+			if left := b.names(stateName); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
 		},
 	},
 	{
@@ -279,6 +283,10 @@ var bigVendors = []vendorLogin{
 			a := b.open("/oauth2/logout")
 			if asked := p.last("/v2/logout").form; a.StatusCode != 200 || b.isIn() || asked.Get("client_id") != clientID || asked.Get("returnTo") != "http://localhost/oauth2/logged-out" {
 				t.Errorf("%v\nasked %v\n%s", b.trail, asked, a.body)
+			}
+			// threat 62: no state comes back, so none is left behind.
+			if left := b.names(stateName); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
 			}
 			p.change(func() {
 				p.tokens = func(_ url.Values, answer object) {

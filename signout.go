@@ -140,10 +140,14 @@ func (g *guard) endAtProvider(w http.ResponseWriter, r *request, ended []opened,
 // to the page of this gate that knows the target, "" if it cannot: then nothing is
 // left in the browser to come back with.
 func (g *guard) endSessionURL(w http.ResponseWriter, r *request, o opened, target string) (string, error) {
-	if can, err := o.in.party.EndsSessions(r.Context()); !can || err != nil {
+	can, handsBack, err := o.in.party.EndsSessions(r.Context())
+	if !can || err != nil {
 		return "", err
 	}
 	origin, back := g.publicOrigin(r.Request), g.loggedOutURL(r.Request, o.in)
+	if !handsBack { // so that nobody would ever use up the cookie of a state
+		return o.in.party.EndSessionURL(r.Context(), o.session.IDToken, back, "")
+	}
 	if strings.HasPrefix(target, "/") && !strings.HasPrefix(back, origin+"/") {
 		target = origin + target
 	}

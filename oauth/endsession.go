@@ -35,14 +35,11 @@ func (p *RelyingParty) EndSessionURL(ctx context.Context, idToken, returnURI, st
 			query.Set(name, value)
 		}
 	}
-	switch {
-	case p.config.Vendor == jwt.VendorCognito:
-		set("logout_uri", returnURI)
+	if name := p.ownReturn(endpoint); name != "" {
+		set(name, returnURI)
 		return withQuery(endpoint, query), nil
-	case p.config.Vendor == VendorAuth0 && strings.HasSuffix(endpoint, auth0Path):
-		set("returnTo", returnURI)
-		return withQuery(endpoint, query), nil
-	case returnURI != "":
+	}
+	if returnURI != "" {
 		set("post_logout_redirect_uri", returnURI)
 		set("state", state)
 	}
@@ -57,11 +54,27 @@ func (p *RelyingParty) EndSessionURL(ctx context.Context, idToken, returnURI, st
 	return short, nil
 }
 
-// EndsSessions reports whether there is an [RelyingParty.EndSessionURL], for those who
-// have something to prepare. The error is the same.
-func (p *RelyingParty) EndsSessions(ctx context.Context) (bool, error) {
+// EndsSessions reports whether there is an [RelyingParty.EndSessionURL], and whether the
+// provider hands the state back that is in it, for those who have something to prepare.
+// The error is the same.
+func (p *RelyingParty) EndsSessions(ctx context.Context) (ends, handsBack bool, err error) {
 	endpoint, err := p.endSession(ctx)
-	return endpoint != "", err
+	if endpoint == "" || err != nil {
+		return false, false, err
+	}
+	return true, p.ownReturn(endpoint) == "", nil
+}
+
+// ownReturn returns what a vendor calls the post-logout redirect URI whose logout is
+// one of its own, without a state; "" where it is as the standard says.
+func (p *RelyingParty) ownReturn(endpoint string) string {
+	switch {
+	case p.config.Vendor == jwt.VendorCognito:
+		return "logout_uri"
+	case p.config.Vendor == VendorAuth0 && strings.HasSuffix(endpoint, auth0Path):
+		return "returnTo"
+	}
+	return ""
 }
 
 func (p *RelyingParty) endSession(ctx context.Context) (endpoint string, err error) {
