@@ -26,6 +26,10 @@ import (
 const (
 	// maxCalls is how many calls one asker makes at once.
 	maxCalls = 16
+	// keptCalls is how many of them are kept for credentials that were right before,
+	// where there may be others: guesses must not take all turns of a slow endpoint
+	// (threat 88).
+	keptCalls = 4
 	// maxWaiting bounds the questions that are open, asked or waiting for a turn.
 	maxWaiting = 4096
 	// patience is how long a question waits for its turn.
@@ -73,6 +77,7 @@ type asker[V any] struct {
 	now            func() time.Time
 	hashers        sync.Pool // of *hasher
 	turns          chan struct{}
+	strangers      chan struct{} // turns of questions that are not proven
 	patience, call time.Duration
 	waiting        int
 	observe        func(error)
@@ -102,7 +107,7 @@ type flight[V any] struct {
 func newAsker[V any](now func() time.Time, observe func(error)) *asker[V] {
 	a := &asker[V]{
 		now: now, observe: observe,
-		turns: make(chan struct{}, maxCalls), patience: patience, call: callTimeout, waiting: maxWaiting,
+		turns: make(chan struct{}, maxCalls), strangers: make(chan struct{}, maxCalls), patience: patience, call: callTimeout, waiting: maxWaiting,
 		good: newCache[V](maxGood, maxGoodBytes), bad: newCache[error](maxBad, maxBad*overhead),
 		running: make(map[digest]*flight[V]),
 	}
@@ -215,11 +220,16 @@ func (a *asker[V]) put(q question[V]) (got answer[V]) {
 		got = q.ask(ctx)
 		return got
 	}
-	select {
-	case a.turns <- struct{}{}:
-		defer func() { <-a.turns }()
-	case <-ctx.Done():
-		return answer[V]{err: ErrBusy, brief: true}
+	for _, turns := range []chan struct{}{a.strangers, a.turns} {
+		if q.proven && turns == a.strangers {
+			continue
+		}
+		select {
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
+		case <-ctx.Done():
+			return answer[V]{err: ErrBusy, brief: true}
+		}
 	}
 	if !q.proven && !a.outage.ask(a.now()) {
 		return answer[V]{err: ErrBusy, brief: true}

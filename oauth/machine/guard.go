@@ -108,7 +108,9 @@ func newChecker[V any](limiter *local.Limiter, now func() time.Time, observe fun
 	if limiter == nil {
 		limiter = local.NewLimiter(now)
 	}
-	return checker[V]{newAsker[V](now, observe), newGuard(limiter, now)}
+	a := newAsker[V](now, observe)
+	a.strangers = make(chan struct{}, maxCalls-keptCalls)
+	return checker[V]{a, newGuard(limiter, now)}
 }
 
 // credential is what somebody has sent.

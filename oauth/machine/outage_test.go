@@ -3,7 +3,9 @@ package machine
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,4 +86,38 @@ func TestOutageOfIntrospection(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestSlowEndpointUnderAttack: guesses that an endpoint takes long to refuse, from
+// however many addresses, do not keep those out who were right before (threat 88).
+func TestSlowEndpointUnderAttack(t *testing.T) {
+	e := newEndpoint(t, one("app", "right"))
+	c := newClients(t, e, nil)
+	if _, err := c.Token(t.Context(), "app", "right", home); err != nil {
+		t.Fatal(err)
+	}
+	e.clock.advance(TokenCap)
+	e.calledFor()
+	slow := make(chan struct{})
+	e.answer(func(w http.ResponseWriter, r *http.Request) {
+		if user, _, _ := r.BasicAuth(); user != "app" {
+			<-slow
+		}
+		one("app", "right")(w, r)
+	})
+	var wg sync.WaitGroup
+	for n := range 10 * maxCalls {
+		wg.Go(func() { _, _ = c.Token(t.Context(), fmt.Sprint("made-up-", n), "secret", elsewhere(n)) })
+	}
+	for len(c.checker.strangers) < cap(c.checker.strangers) || e.calls.Load() < maxCalls-keptCalls {
+		runtime.Gosched()
+	}
+	if _, err := c.Token(t.Context(), "app", "right", home); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if n := e.calledFor(); n != maxCalls-keptCalls+1 {
+		t.Errorf("%d calls at once", n)
+	}
+	close(slow)
+	wg.Wait()
 }
