@@ -174,7 +174,7 @@ func (g *guard) challenge(h http.Header, r *request, d *claims.Decision, a answe
 	}
 	c := challenge{realm: g.realmOf(r.Request), code: a.code, reason: d.Reason, scope: scope}
 	for _, c.scheme = range g.schemes {
-		line := g.challenges.get(c, c.text)
+		line := g.challengeText(c)
 		if url := g.resourceMetadata(r, c.scheme); url != "" {
 			line += `, resource_metadata=` + quote(url)
 		}
@@ -191,6 +191,20 @@ type challenge struct {
 	scheme, realm, code string
 	reason              claims.Reason
 	scope               string
+}
+
+// own returns a copy that holds on to no request.
+func (c challenge) own() challenge {
+	c.realm = strings.Clone(c.realm) // may be the host that a client wrote
+	return c
+}
+
+// challengeText returns the text of a challenge, from memory where that is worth it.
+func (g *guard) challengeText(c challenge) string {
+	if len(c.realm) > maxHost {
+		return c.text()
+	}
+	return g.challenges.get(c, c.text)
 }
 
 // text writes a challenge (RFC 6750 section 3).

@@ -48,7 +48,7 @@ type guard struct {
 }
 
 func newGuard(log *zap.Logger) *guard {
-	return &guard{log: log, reached: memo[hostPath, bool]{limit: maxReached}, challenges: memo[challenge, string]{limit: maxReached}}
+	return &guard{log: log, reached: memo[hostPath, bool]{limit: maxReached, own: hostPath.own}, challenges: memo[challenge, string]{limit: maxReached, own: challenge.own}}
 }
 
 // Provision reads the configuration and finds the integrations. It makes no

@@ -8,6 +8,8 @@ import "sync/atomic"
 type memo[K comparable, V any] struct {
 	known atomic.Pointer[map[K]V]
 	limit int
+	// own makes a key that holds on to nothing of a request; nil: keys do so anyway.
+	own func(K) K
 }
 
 // get returns the answer to a question, which find works out where it is not known.
@@ -19,6 +21,9 @@ func (m *memo[K, V]) get(key K, find func() V) V {
 		}
 	}
 	value := find()
+	if m.own != nil {
+		key = m.own(key)
+	}
 	for {
 		old := m.known.Load()
 		larger := map[K]V{key: value}

@@ -1,9 +1,15 @@
 package admit
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"unsafe"
+
+	"github.com/caddy-admit/admit/claims"
 )
 
 // threat 97: a memo answers right from the first to the last question, also past its
@@ -45,5 +51,38 @@ func TestMemo(t *testing.T) {
 	}
 	if kept != 50 {
 		t.Errorf("%d of 50 answers are remembered", kept)
+	}
+}
+
+// threat 97: what is remembered by the host that a client wrote holds on to no request,
+// and not to hosts that nobody has.
+func TestMemoOfHosts(t *testing.T) {
+	m := memo[challenge, string]{limit: 2, own: challenge.own}
+	line := strings.Repeat("x", 1000)
+	c := challenge{scheme: "Bearer", realm: line[10:20]}
+	for range 2 {
+		if got := m.get(c, c.text); got != `Bearer realm="xxxxxxxxxx"` {
+			t.Errorf("got %s", got)
+		}
+	}
+	for known := range *m.known.Load() {
+		if unsafe.StringData(known.realm) == unsafe.StringData(c.realm) {
+			t.Error("what is remembered is a part of the request")
+		}
+	}
+	g := newGuard(log())
+	g.schemes = []string{"Bearer"}
+	for n, host := range []string{strings.Repeat("h", maxHost), strings.Repeat("h", maxHost+1), strings.Repeat("h", 10_000)} {
+		r := benchRequest(httptest.NewRequest(http.MethodGet, "/x", http.NoBody))
+		r.Host = host
+		h := http.Header{}
+		g.challenge(h, newRequest(r, r.URL, stateOf(r)), &claims.Decision{Reason: claims.MissingCredential}, unauthorized)
+		if !strings.Contains(h.Get("Www-Authenticate"), host) {
+			t.Errorf("host %d: %q", n, h)
+		}
+		_ = g.reachable(r, "/oauth2/login", func(*guard) bool { return false })
+		if hosts, texts := len(*g.reached.known.Load()), len(*g.challenges.known.Load()); hosts != 1 || texts != 1 {
+			t.Errorf("host %d: %d hosts and %d challenges are remembered", n, hosts, texts)
+		}
 	}
 }

@@ -11,17 +11,30 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
-// maxReached bounds for how many hosts it is remembered what is reachable.
-const maxReached = 256
+const (
+	// maxReached bounds for how many hosts it is remembered what is reachable, and what
+	// challenges look like.
+	maxReached = 256
+	// maxHost is the length of the longest host for which that is remembered: no name
+	// is longer (RFC 1035 section 2.3.4), and clients write what they like.
+	maxHost = 255
+)
 
 // reachable reports whether a request for the path on the same host would come
 // to a gate that serves it. It walks the routes of the server as Caddy would.
 func (g *guard) reachable(r *http.Request, path string, serves func(*guard) bool) bool {
-	return g.reached.get(hostPath{strings.ToLower(r.Host), path}, func() bool { return comesTo(r, path, serves) })
+	find := func() bool { return comesTo(r, path, serves) }
+	if len(r.Host) > maxHost {
+		return find()
+	}
+	return g.reached.get(hostPath{strings.ToLower(r.Host), path}, find)
 }
 
 // hostPath is a path of a host.
 type hostPath struct{ host, path string }
+
+// own returns a copy that holds on to no request.
+func (h hostPath) own() hostPath { return hostPath{strings.Clone(h.host), strings.Clone(h.path)} }
 
 // comesTo reports whether a GET for the path on the host of r comes to a gate that
 // serves it.
