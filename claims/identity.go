@@ -136,10 +136,11 @@ func (id *Identity) Groups() []string {
 const toRemember = 160
 
 // Size returns about how many bytes of memory the identity takes with everything
-// that hangs on it alone. It reads the groups, so that none are read later.
+// that hangs on it alone, what it may come to remember included. It reads the groups,
+// so that none are read later.
 func (id *Identity) Size() int {
 	groups := id.Groups()
-	size := int(unsafe.Sizeof(*id)) + id.claims.size() + len(id.user) + (1+cap(groups))*int(unsafe.Sizeof("")) + toRemember
+	size := int(unsafe.Sizeof(*id)) + id.claims.size() + len(id.user) + (1+cap(groups))*int(unsafe.Sizeof("")) + toRemember + judgedSets*int(judgedSize.Load())
 	for _, group := range groups {
 		size += len(group) // more than it is where the text is a part of the claims
 	}

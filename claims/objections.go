@@ -1,6 +1,9 @@
 package claims
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 const (
 	// fewRules are judged faster than it is looked up how they were judged before.
@@ -12,17 +15,31 @@ const (
 	judgedSets = 4
 )
 
-// ruleNumbers counts the sets of rules that are remembered.
-var ruleNumbers atomic.Uint64
+var (
+	// ruleNumbers counts the sets of rules that are remembered.
+	ruleNumbers atomic.Uint64
+	// judgedSize is how many bytes an identity takes to remember the largest of them.
+	judgedSize atomic.Int64
+)
 
 // Remember has identities remember which of the rules have an objection to them: many
 // rules cost little then on an identity that is known from before. The rules must not
 // change any more.
 func (rs *Rules) Remember() {
-	if n := rs.count(); n >= fewRules && n <= maxJudged {
-		rs.number = ruleNumbers.Add(1)
+	n := rs.count()
+	if n < fewRules || n > maxJudged {
+		return
+	}
+	rs.number = ruleNumbers.Add(1)
+	for size := int64(unsafe.Sizeof(judged{})) + int64(words(n))*8; ; {
+		if old := judgedSize.Load(); old >= size || judgedSize.CompareAndSwap(old, size) {
+			return
+		}
 	}
 }
+
+// words is how many words it takes to have a bit for each of n rules.
+func words(n int) int { return (n + 63) / 64 }
 
 func (rs *Rules) count() int { return len(rs.Deny) + len(rs.Require) + len(rs.Any) }
 
@@ -48,7 +65,7 @@ func (rs *Rules) objections(id *Identity) objections {
 	if known := slot.Load(); known != nil && known.number == rs.number {
 		return known.objects
 	}
-	objects := make(objections, (rs.count()+63)/64)
+	objects := make(objections, words(rs.count()))
 	note := func(rule int, refuses bool) {
 		if refuses {
 			objects[rule/64] |= 1 << (rule % 64)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 )
 
 // Rules that are remembered decide as those that are not, about every identity and
@@ -68,5 +69,40 @@ func TestRemembered(t *testing.T) {
 		if seen[reason] < 100 {
 			t.Errorf("%q: %d times", reason, seen[reason])
 		}
+	}
+}
+
+// threat 97: what identities remember of rules is counted before it is there.
+func TestRememberedSize(t *testing.T) {
+	rs := new(Rules)
+	for range maxJudged {
+		r, err := NewRule("groups", []string{"x"}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs.Deny = append(rs.Deny, ScopedRule{Rule: r})
+	}
+	rs.Remember()
+	set, err := Parse([]byte(`{"sub":"ada"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := (&Mapping{User: []Path{MustPath("sub")}}).Identify(set)
+	size := id.Size()
+	for range judgedSets {
+		rs.Remember()
+		rs.Judge(id, nil)
+	}
+	taken := 0
+	for i := range id.judged {
+		if known := id.judged[i].Load(); known == nil {
+			t.Errorf("slot %d is empty", i)
+		} else {
+			taken += int(unsafe.Sizeof(*known)) + 8*cap(known.objects)
+		}
+	}
+	bare := int(unsafe.Sizeof(*id)) + id.claims.size()
+	if size < bare+taken || id.Size() != size {
+		t.Errorf("counted %d bytes, then %d, and it takes %d", size, id.Size(), bare+taken)
 	}
 }
