@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-admit/admit/internal/outbound"
@@ -37,6 +38,7 @@ type Remote struct {
 
 // NewRemoteKeys makes a source. It makes no network call.
 func NewRemoteKeys(r Remote) *RemoteKeys {
+	var last atomic.Pointer[KeySet]
 	fetch := func(ctx context.Context) (*KeySet, time.Duration, bool, error) {
 		url, err := r.Locate(ctx)
 		if err != nil {
@@ -53,6 +55,11 @@ func NewRemoteKeys(r Remote) *RemoteKeys {
 		if len(dropped) > 0 && r.Dropped != nil {
 			r.Dropped(dropped)
 		}
+		// The same keys stay the same set: every token in a cache holds on to its own.
+		if before := last.Load(); before != nil && before.same(set) {
+			set = before
+		}
+		last.Store(set)
 		return set, answer.MaxAge, answer.HasMaxAge, nil
 	}
 	return &RemoteKeys{outbound.NewDocument(fetch, r.Now, r.Fetched)}

@@ -119,6 +119,29 @@ func (r *remote) expect(t *testing.T, step, raw, want string, fetches int) {
 }
 
 // threat 10: what is of no use is dropped and told once a fetch.
+// threat 97: however often the same keys are fetched, tokens that are kept hold on to one
+// set of them. Another key makes another set, and the old one back again a third.
+func TestRemoteSameKeys(t *testing.T) {
+	one, two := jwks(jwkOf(edTest(), "kid", "a")), jwks(jwkOf(edTest(), "kid", "a"), jwkOf(ec256(), "kid", "b"))
+	r := newRemote(t, one)
+	sets := map[*KeySet]bool{}
+	for i, step := range []struct {
+		body string
+		want int // different sets until now
+	}{{one, 1}, {one, 1}, {two, 2}, {two, 2}, {one, 3}} {
+		r.issuer.publish(step.body)
+		_, seen, _ := r.keys.doc.Get(t.Context())
+		r.clock.advance(time.Minute)
+		set, _, err := r.keys.Refresh(t.Context(), seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sets[set] = true; len(sets) != step.want {
+			t.Errorf("step %d: %d sets, want %d", i, len(sets), step.want)
+		}
+	}
+}
+
 func TestRemoteDropsKeys(t *testing.T) {
 	r := newRemote(t, jwks(jwkOf(secret, "kid", "a", "alg", "HS256"), jwkOf(ec256(), "kid", "a"), `{"kty":"new"}`, jwkOf(rsaKeys[0](), "use", "enc")))
 	r.expect(t, "good key", token("a"), "", 1)

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -81,6 +82,9 @@ func (o *openedCookies) get(first, second string, open func() *Session) *Session
 
 // openedAlone is opened for a request with one session, which is remembered.
 func (s *Sessions) openedAlone(seals *sessionSeals, first, second string) []*Session {
+	if len(first) != s.cookies.room {
+		second = "" // a first chunk that is not full has none, whatever was sent beside it
+	}
 	session := s.memory.get(first, second, func() *Session {
 		var seconds []string
 		switch {
@@ -91,6 +95,7 @@ func (s *Sessions) openedAlone(seals *sessionSeals, first, second string) []*Ses
 		}
 		session := s.cookies.openFirst(seals.cookie, first, seconds)
 		if session != nil {
+			session.Claims = bytes.Clone(session.Claims) // without what they were opened from
 			session.opened = &sessionMemo{size: len(first) + len(second)}
 		}
 		return session

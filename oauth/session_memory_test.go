@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -128,5 +129,32 @@ func TestSessionMemoryAllocations(t *testing.T) {
 		}
 	}); n > 1 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// threats 47, 97: what somebody sends beside a good cookie makes no second place in the
+// memory, and what a cookie was opened from is not held.
+func TestSessionMemoryStraySecond(t *testing.T) {
+	s, b := node(t, newClock(), newDisk()), newBrowser()
+	b.login(t, s, Session{User: "ada", Claims: large(500)})
+	var first *Session
+	for i := range 20 {
+		r := b.request()
+		if i > 0 {
+			r.AddCookie(&http.Cookie{Name: s.cookies.second, Value: fmt.Sprint("stray", i)})
+		}
+		session, err := s.Open(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = session
+		}
+		if session != first {
+			t.Fatalf("opened anew with stray cookie %d", i)
+		}
+	}
+	if cap(first.Claims) > len(first.Claims)+len(first.Claims)/4 {
+		t.Errorf("%d bytes of claims hold %d", len(first.Claims), cap(first.Claims))
 	}
 }
