@@ -30,10 +30,10 @@ func TestCacheChangesNothing(t *testing.T) {
 		for step := range steps {
 			what := w.change()
 			for range 4 {
-				raw := w.pick()
-				with, without := w.cached.decide(t, raw), w.plain.decide(t, raw)
+				raw, path := w.pick(), w.one(worldPaths...)
+				with, without := w.cached.decide(t, raw, path), w.plain.decide(t, raw, path)
 				if with != without {
-					t.Fatalf("seed %d, step %d, after %q: with the cache %+v, without %+v", seed, step, what, with, without)
+					t.Fatalf("seed %d, step %d, after %q, path %s: with the cache %+v, without %+v", seed, step, what, path, with, without)
 				}
 				seen[with.reason]++
 			}
@@ -68,6 +68,8 @@ type world struct {
 	configs map[string]*Integration
 	order   []string // of the integrations at the gate
 	rules   []Rule
+	many    manyRules
+	headers []HeaderUp
 
 	cached, plain *side
 }
@@ -78,6 +80,7 @@ type side struct {
 	cache   bool
 	sources map[string]*worldKeys
 	checker *checker
+	headers identityHeaders
 }
 
 var worldSecrets = []string{testSecret, "another secret, long enough for it", "a third secret, long enough for it"}
@@ -144,6 +147,7 @@ func (w *world) configure() {
 	w.rnd.Shuffle(len(w.order), func(i, j int) { w.order[i], w.order[j] = w.order[j], w.order[i] })
 	w.order = w.order[:1+w.rnd.Intn(len(w.order))]
 	w.rules = [][]Rule{nil, {{Claim: "groups", Patterns: []string{"staff", "admins"}}}, {{Claim: "user", Patterns: []string{"a*", "m*"}}}}[w.rnd.Intn(3)]
+	w.moreRules()
 }
 
 // reload makes gates of the configuration. The new ones are there before the old
@@ -185,8 +189,11 @@ func (s *side) provision() {
 			}
 		}
 		c.integrations = append(c.integrations, d.integration)
+		if !s.cache {
+			d.rules = claims.Rules{Deny: d.rules.Deny, Require: d.rules.Require} // nobody remembers these
+		}
 	}
-	c.rules.Require = scopeless(e, "require", w.rules, false)
+	s.readRules(e, c)
 	if err := e.err("world"); err != nil {
 		w.t.Fatal(err)
 	}
@@ -255,17 +262,21 @@ type outcome struct {
 	credential  string
 	rule        string
 	identity    string
+	headers     string
 }
 
-func (s *side) decide(t *testing.T, raw string) outcome {
-	plain := httptest.NewRequest(http.MethodGet, "http://a.example/x", http.NoBody)
+func (s *side) decide(t *testing.T, raw, path string) outcome {
+	plain := httptest.NewRequest(http.MethodGet, "http://a.example"+path, http.NoBody)
 	plain.Header.Set("Authorization", "Bearer "+raw)
 	r := benchRequest(plain)
-	d, err := s.checker.decide(newRequest(r, r.URL, stateOf(r)))
+	state := stateOf(r)
+	d, err := s.checker.decide(newRequest(r, r.URL, state))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := outcome{d.Verdict, d.Reason, d.Integration, d.Credential, "", ""}
+	state.decide(r, d)
+	s.headers.set(r, state)
+	a := outcome{d.Verdict, d.Reason, d.Integration, d.Credential, "", "", fmt.Sprint(r.Header["X-User"], r.Header["X-Groups"], r.Header["X-Admin"])}
 	if d.Rule != nil {
 		a.rule = d.Rule.String()
 	}
