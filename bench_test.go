@@ -32,7 +32,7 @@ func testKeysFile(tb testing.TB, key testKey) string {
 }
 
 // benchGate is a gate as it stands in a site with a rule and two identity headers.
-func benchGate(b *testing.B, key testKey, cache *Cache) *Handler {
+func benchGate(b testing.TB, key testKey, cache *Cache) *Handler {
 	b.Helper()
 	file := testKeysFile(b, key)
 	config := caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}, AppsRaw: caddy.ModuleMap{}}

@@ -27,8 +27,12 @@ var sharedCache = jwt.NewCache(0, cacheBytes)
 // old one gives them back.
 var tokenPool = caddy.NewUsagePool()
 
-// keptTokens are the verified tokens of one integration.
-type keptTokens struct{ *jwt.Space }
+// keptTokens are the verified tokens of one integration, and the mapping by which
+// their identities were read.
+type keptTokens struct {
+	*jwt.Space
+	mapping *claims.Mapping
+}
 
 // Destruct implements [caddy.Destructor].
 func (k keptTokens) Destruct() error {
@@ -51,12 +55,15 @@ func (d *draft) keepTokens() error {
 		if d.cache != nil {
 			cache = jwt.NewCache(d.cache.Entries, or(d.cache.Bytes, cacheBytes))
 		}
-		return keptTokens{cache.NewSpace()}, nil
+		return keptTokens{cache.NewSpace(), d.mapping}, nil
 	})
 	if err != nil {
 		return err
 	}
-	d.tokensKey, d.kept = key, value.(keptTokens).Space
+	// The mapping says the same as the own one, which each reload would leave behind
+	// with the identities that were read by it.
+	kept := value.(keptTokens)
+	d.tokensKey, d.kept, d.mapping = key, kept.Space, kept.mapping
 	return nil
 }
 

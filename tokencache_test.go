@@ -2,10 +2,14 @@ package admit
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/jwt"
@@ -204,4 +208,63 @@ func cachedGate(tb testing.TB, n int) (*checker, string) {
 		tb.Fatal(d.Reason)
 	}
 	return c, token
+}
+
+// threat 97: however often a configuration is loaded anew, what is kept holds on to one
+// mapping; another one has tokens of its own.
+func TestTokensShareMapping(t *testing.T) {
+	open := func(groups string) *integration {
+		t.Helper()
+		config := Integration{Secret: &Secret{Value: testSecret}, Identity: &Identity{User: []string{"sub"}, Groups: []string{groups}}}
+		in, err := config.provision("local", nil, log())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(in.release)
+		return in
+	}
+	first, again, other := open("groups"), open("groups"), open("roles")
+	if first.mapping != again.mapping || first.kept != again.kept {
+		t.Error("the same configuration has another mapping")
+	}
+	if first.mapping == other.mapping || first.kept == other.kept {
+		t.Error("another configuration has the same mapping")
+	}
+}
+
+// What the whole handler allocates on a hit, with a rule and two headers about the
+// identity.
+func TestHandlerAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	key := newKey("k", "allocations")
+	h := benchGate(t, key, nil)
+	token := "Bearer " + benchToken(t, key, good(map[string]any{"iss": "https://corp.example", "groups": []string{"dev", "staff", "ops"}}))
+	next := caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+		if r.Header.Get("X-User") != "ada" || r.Header.Get("X-Groups") != "dev,staff,ops" {
+			t.Errorf("headers %v", r.Header)
+		}
+		return nil
+	})
+	plain := httptest.NewRequest(http.MethodGet, "http://a.example/x", http.NoBody)
+	plain.Header.Set("Authorization", token)
+	const runs = 200
+	var requests []*http.Request
+	for range runs + 2 {
+		requests = append(requests, benchRequest(plain))
+	}
+	w, n := &benchWriter{header: http.Header{}}, 0
+	serve := func() {
+		if err := h.ServeHTTP(w, requests[n], next); err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	serve() // is verified
+	if got := testing.AllocsPerRun(runs, serve); got > 6 {
+		t.Errorf("%v allocations", got)
+	} else {
+		t.Logf("%v allocations", got)
+	}
 }
