@@ -137,7 +137,7 @@ func (w *world) configure() {
 			in.Issuer = []string{w.one("https://b.example", "https://c.example")}
 		}
 		if w.often(4) {
-			in.Deny = []Rule{{Claim: "user", Patterns: []string{"mallory"}}}
+			in.Deny = slices.Repeat([]Rule{{Claim: "user", Patterns: []string{w.one("mallory", "bob")}}}, []int{1, 9}[w.rnd.Intn(2)])
 		}
 		if w.often(4) && name != "home" {
 			in.Cache = &Cache{Entries: 1 + w.rnd.Intn(5)}

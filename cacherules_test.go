@@ -2,6 +2,10 @@ package admit
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -91,5 +95,70 @@ func (s *side) readRules(e *expander, c *checker) {
 	if s.headers = readHeaders(e, w.headers); s.cache {
 		c.rules.Remember()
 		c.trial.Remember()
+	}
+}
+
+// Gates with different rules and headers share what is kept of a token. At once, and
+// while the configuration is loaded anew again and again, each gives its own answer.
+func TestGatesShareIdentities(t *testing.T) {
+	config := Integration{Secret: &Secret{Value: testSecret}, Audience: []string{"api"}}
+	tokens := map[string]string{}
+	for _, user := range []string{"ada", "bob"} {
+		tokens[user] = sign(t, testSecret, good(map[string]any{"sub": user, "groups": []string{user + "s"}}))
+	}
+	rounds := 30
+	if testing.Short() || raceEnabled {
+		rounds = 8
+	}
+	load := func(user string) (*checker, identityHeaders) {
+		in, err := config.provision("local", nil, log())
+		if err != nil {
+			t.Error(err)
+			return nil, identityHeaders{}
+		}
+		c, e := &checker{integrations: []*integration{in}}, newExpander()
+		for n := range 10 {
+			c.rules.Deny = append(c.rules.Deny, claims.ScopedRule{Rule: (&Rule{Claim: "user", Patterns: []string{fmt.Sprint("nobody", n)}}).read(e, true)})
+		}
+		c.rules.Require = scopeless(e, "require", []Rule{{Claim: "user", Patterns: []string{user}}}, false)
+		c.rules.Remember()
+		c.takeFrom(c.integrations)
+		return c, readHeaders(e, []HeaderUp{{Name: "X-User", Value: user + " is {http.auth.user.id}"}})
+	}
+	var gates sync.WaitGroup
+	for g := range 4 {
+		user, other := "ada", "bob"
+		if g%2 == 1 {
+			user, other = other, user
+		}
+		gates.Go(func() {
+			for range rounds {
+				c, headers := load(user)
+				if c == nil {
+					return
+				}
+				for range 20 {
+					for _, who := range []string{user, other} {
+						plain := httptest.NewRequest(http.MethodGet, "http://a.example/x", http.NoBody)
+						plain.Header.Set("Authorization", "Bearer "+tokens[who])
+						r := benchRequest(plain)
+						s := stateOf(r)
+						d, err := c.decide(newRequest(r, r.URL, s))
+						if err != nil || d.LetsIn() != (who == user) || d.Identity.User() != who {
+							t.Errorf("%s at the gate of %s: %+v, %v", who, user, d, err)
+						}
+						s.decide(r, d)
+						if headers.set(r, s); r.Header.Get("X-User") != user+" is "+who {
+							t.Errorf("%s at the gate of %s: header %q", who, user, r.Header.Get("X-User"))
+						}
+					}
+				}
+				c.integrations[0].release()
+			}
+		})
+	}
+	gates.Wait()
+	if uses, n := cachedTokens(); uses != nil || n != 0 {
+		t.Errorf("uses %v, %d tokens are left", uses, n)
 	}
 }
