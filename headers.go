@@ -152,7 +152,7 @@ func (h *identityHeaders) strip(r *http.Request, s *state) {
 	}
 	s.trailers = s.trailers || len(r.Trailer) > 0
 	r.Trailer = nil // a proxy forwards trailers, and some upstreams merge them
-	r.Header.Del("Trailer")
+	delete(r.Header, "Trailer")
 }
 
 // stripConnection takes our names out of Connection, which tells a proxy which

@@ -34,6 +34,7 @@ type state struct {
 	// trailers says that the client announced some. Out of the gate's copy of the
 	// request they are taken, but an error route may have another.
 	trailers bool
+	repl     *caddy.Replacer // of the request, nil outside of Caddy's server
 	// headers are the identity headers that gates have set.
 	headers []string
 	// request is the one under decision by the gate that it has come to.
@@ -45,12 +46,16 @@ func (*state) String() string { return "" }
 
 // stateOf returns the state of the request, a new one if no gate has seen it.
 func stateOf(r *http.Request) *state {
-	if s := seenState(r); s != nil {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if s, ok := vars[stateKey].(*state); ok {
 		return s
 	}
 	s := new(state)
-	caddyhttp.SetVar(r.Context(), stateKey, s)
+	if vars != nil {
+		vars[stateKey] = s
+	}
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		s.repl = repl
 		repl.Map(s.placeholder)
 	}
 	return s
@@ -77,8 +82,8 @@ func seenState(r *http.Request) *state {
 // decide keeps the decision of a gate.
 func (s *state) decide(r *http.Request, d claims.Decision) {
 	s.decision = d
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
+	repl := s.repl
+	if repl == nil {
 		return
 	}
 	// The access log reads this one after the request, from what was set.
