@@ -30,7 +30,8 @@ func TestSessionMemoryChangesNothing(t *testing.T) {
 				recall := w.forget()
 				without := w.answer(r)
 				recall()
-				if with != without {
+				// In an outage it depends on what the storage is still being asked from before.
+				if with != without && with != "unavailable" && without != "unavailable" {
 					t.Fatalf("seed %d, step %d, after %q: with the memory %s, without %s", seed, step, what, with, without)
 				}
 				seen[strings.Split(with, " ")[0]]++
@@ -179,7 +180,7 @@ func (w *sessionWorld) request() *http.Request {
 func (w *sessionWorld) answer(r *http.Request) string {
 	session, err := w.here.Open(context.Background(), r)
 	if err != nil {
-		return openRequest(w.here, r)
+		return openedAs(nil, err)
 	}
 	of := w.mappings[w.mapping]
 	id := session.Identity(of, func() *claims.Identity {

@@ -146,7 +146,10 @@ func (b browser) login(t testing.TB, s *Sessions, session Session) *Session {
 func (b browser) open(s *Sessions) string { return openRequest(s, b.request()) }
 
 func openRequest(s *Sessions, r *http.Request) string {
-	session, err := s.Open(context.Background(), r)
+	return openedAs(s.Open(context.Background(), r))
+}
+
+func openedAs(session *Session, err error) string {
 	for word, is := range map[string]error{
 		"none": ErrNoSession, "invalid": ErrSessionInvalid, "expired": ErrSessionExpired,
 		"revoked": ErrSessionRevoked, "unavailable": store.ErrUnavailable,
