@@ -57,3 +57,23 @@ func checkCredential(t *testing.T, p *place, found credential, reason string) {
 		t.Errorf("%s: token %q", p.kind(), found.token)
 	}
 }
+
+// A byte that no token has is found wherever it is.
+func TestTokenText(t *testing.T) {
+	for n := 1; n < 40; n++ {
+		good := strings.Repeat("a", n)
+		if !isTokenText(good) {
+			t.Errorf("%d: refused", n)
+		}
+		for i := range n {
+			for _, c := range []byte{0, ' ', '"', ',', ':', 0x7f, 0x80, 0xff} {
+				if bad := good[:i] + string([]byte{c}) + good[i+1:]; isTokenText(bad) {
+					t.Errorf("%q passes", bad)
+				}
+			}
+		}
+	}
+	if isTokenText("") {
+		t.Error("nothing passes")
+	}
+}
