@@ -23,7 +23,7 @@
 //   counts {}                          answers how many grants of a type succeeded and
 //                                      failed since the last call
 import * as http from 'node:http';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Provider } from 'oidc-provider';
 import { claimsOf, deliver, interact, logoutPage } from './login.mjs';
 
@@ -48,7 +48,12 @@ const kinds = [
 
 function newKeys() {
   return kinds.map(({ type, options: how, signs, members }) => {
-    const { privateKey } = generateKeyPairSync(type, how);
+    // By way of PEM: exporting a key object that was just generated as a JWK can wait
+    // for ever in Node 20, when the generator is collected meanwhile.
+    const { privateKey: pem } = generateKeyPairSync(type, {
+      ...how, publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    });
+    const privateKey = createPrivateKey(pem);
     const kid = `${type}-${randomBytes(6).toString('hex')}`;
     return { signs, jwk: { ...privateKey.export({ format: 'jwk' }), ...members, use: 'sig', kid } };
   });
