@@ -293,7 +293,7 @@ func newApplication(t *testing.T) string {
 	return app.Listener.Addr().String()
 }
 
-func adaptTree(t *testing.T, text string) map[string]any {
+func adaptTree(t testing.TB, text string) map[string]any {
 	t.Helper()
 	adapted, err := adapt(text)
 	if err != nil {
@@ -312,7 +312,7 @@ func quiet(config map[string]any) {
 	config["logging"] = map[string]any{"logs": map[string]any{"default": map[string]any{"level": "ERROR"}}}
 }
 
-func loadTree(t *testing.T, config map[string]any) {
+func loadTree(t testing.TB, config map[string]any) {
 	t.Helper()
 	raw, err := json.Marshal(config)
 	if err != nil {
