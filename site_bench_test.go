@@ -1,8 +1,13 @@
 package admit
 
 import (
+	"encoding/json"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-admit/admit/oauth"
 )
 
 // BenchmarkSite measures a request on its way through all of Caddy's server, without
@@ -16,11 +21,17 @@ func BenchmarkSite(b *testing.B) {
 		"iss": "https://corp.example", "sub": "248289761001", "aud": "api", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix(),
 		"email": "ada@example.com", "email_verified": true, "groups": []string{"dev", "staff", "ops"}, "scope": "openid profile email",
 	}) + "\r\n"
+	const secret = "secret 0123456789abcdef0123456789abcdef"
+	login := "\tstorage admit_test site\n\tadmit corp {\n\t\tissuer https://corp.example\n\t\tlogin {\n\t\t\tclient_id bench\n\t\t\tclient_secret bench\n\t\t}\n" +
+		"\t\tsession {\n\t\t\tsecret \"" + secret + "\"\n\t\t}\n\t}\n"
+	logged := "Cookie: " + benchSession(b, secret) + "\r\n"
 	for _, bc := range []struct{ name, global, gate, header, status string }{
 		{"without a gate, no credential", "", "", "", "200"},
 		{"no credential", global, gate, "", "401"},
 		{"without a gate, token", "", "", good, "200"},
 		{"hit", global, gate, good, "200"},
+		{"without a gate, session", "", "", logged, "200"},
+		{"session", login, gate, logged, "200"},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			wire := serveWire(b, "{\n\tauto_https off\n"+bc.global+"}\nhttp://localhost:1 {\n"+bc.gate+"\trespond 200\n}\n")
@@ -35,4 +46,30 @@ func BenchmarkSite(b *testing.B) {
 			}
 		})
 	}
+}
+
+// benchSession returns the cookie of a session that lies in it, of 1.5 KB, as the gate
+// of the benchmark makes it.
+func benchSession(b *testing.B, secret string) string {
+	b.Helper()
+	sessions, err := oauth.NewSessions(oauth.SessionConfig{
+		Integration: "corp", Issuer: "https://corp.example", ClientID: "bench", Cookie: "__Host-admit-corp",
+		Idle: defaultIdle, Max: defaultMax, Store: "cookie", Secrets: [][]byte{[]byte(secret)},
+	}, nil, time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	set, err := json.Marshal(object{
+		"iss": "https://corp.example", "sub": "248289761001", "aud": "bench", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix(),
+		"email": "ada@example.com", "email_verified": true, "groups": []string{"dev", "staff", "ops"}, "pad": strings.Repeat("x", 850),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	if err := sessions.Start(b.Context(), w, httptest.NewRequest("GET", "/", nil), &oauth.Session{User: "248289761001", Claims: set}); err != nil {
+		b.Fatal(err)
+	}
+	cookie := w.Result().Cookies()[0]
+	return cookie.Name + "=" + cookie.Value
 }
