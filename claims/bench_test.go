@@ -52,6 +52,30 @@ func BenchmarkJudge(b *testing.B) {
 	}
 }
 
+// BenchmarkJudgeAgain is what rules cost on an identity that is known from before, and
+// BenchmarkJudgeOnce on one that is made for the request.
+func BenchmarkJudgeAgain(b *testing.B) {
+	rules, id := benchRules(b), benchMapping().Identify(parse(b, realistic))
+	rules.Remember()
+	b.ReportAllocs()
+	for b.Loop() {
+		if reason, _ := rules.Judge(id, nil); reason != "" {
+			b.Fatal(reason)
+		}
+	}
+}
+
+func BenchmarkJudgeOnce(b *testing.B) {
+	rules, m, s := benchRules(b), benchMapping(), parse(b, realistic)
+	rules.Remember()
+	b.ReportAllocs()
+	for b.Loop() {
+		if reason, _ := rules.Judge(m.Identify(s), nil); reason != "" {
+			b.Fatal(reason)
+		}
+	}
+}
+
 func BenchmarkIdentify(b *testing.B) {
 	m, s := benchMapping(), parse(b, realistic)
 	b.ReportAllocs()

@@ -47,7 +47,7 @@ type Identity struct {
 	groups []string
 
 	remembered atomic.Pointer[remembered]
-	judged     [judgedSets]atomic.Pointer[judged]
+	judged     memory
 }
 
 // remembered is something that was made of an identity, for whoever has the number.
@@ -140,7 +140,7 @@ const toRemember = 160
 // so that none are read later.
 func (id *Identity) Size() int {
 	groups := id.Groups()
-	size := int(unsafe.Sizeof(*id)) + id.claims.size() + len(id.user) + (1+cap(groups))*int(unsafe.Sizeof("")) + toRemember + judgedSets*int(judgedSize.Load())
+	size := int(unsafe.Sizeof(*id)) + id.claims.size() + len(id.user) + (1+cap(groups))*int(unsafe.Sizeof("")) + toRemember + int(judgedSets*judgedSize.Load())
 	for _, group := range groups {
 		size += len(group) // more than it is where the text is a part of the claims
 	}
@@ -224,11 +224,20 @@ func isAddress(text []byte) bool {
 	return at > 0 && at < len(text)-1 && bytes.IndexByte(text[at+1:], '@') < 0
 }
 
+// The claims by which a token points elsewhere.
+const (
+	claimNames = "_claim_names"
+	hasGroups  = "hasgroups"
+)
+
 // pointed reports whether a token leaves a claim out and says where it can be
 // had instead (OpenID Connect Core section 5.6.2; the group overage of Entra ID).
 // Such a claim is neither present nor absent: nobody here knows its value.
 func pointed(s *Set, path Path) bool {
-	if names := s.Get("_claim_names"); names.Exists() {
+	if s == nil || !s.points {
+		return false
+	}
+	if names := s.Get(claimNames); names.Exists() {
 		if !names.IsObject() || names.Member(path.whole).Exists() || names.Member(path.top()).Exists() {
 			return true
 		}
@@ -236,6 +245,6 @@ func pointed(s *Set, path Path) bool {
 	if path.top() != "groups" {
 		return false
 	}
-	has := s.Get("hasgroups")
+	has := s.Get(hasGroups)
 	return has.Exists() && !isFalse(has)
 }

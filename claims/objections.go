@@ -1,13 +1,15 @@
 package claims
 
 import (
+	"math"
 	"sync/atomic"
 	"unsafe"
 )
 
 const (
-	// fewRules are judged faster than it is looked up how they were judged before.
-	fewRules = 8
+	// fewRules is of how many rules an identity remembers the objections without
+	// memory of their own.
+	fewRules = 31
 	// maxJudged bounds what an identity remembers of one set of rules, a bit each.
 	maxJudged = 512
 	// judgedSets is of how many sets an identity remembers something: those of a gate,
@@ -22,15 +24,22 @@ var (
 	judgedSize atomic.Int64
 )
 
-// Remember has identities remember which of the rules have an objection to them: many
-// rules cost little then on an identity that is known from before. The rules must not
-// change any more.
+// Remember has identities remember which of the rules have an objection to them: they
+// cost next to nothing then on an identity that is known from before. The rules must
+// not change any more.
 func (rs *Rules) Remember() {
 	n := rs.count()
-	if n < fewRules || n > maxJudged {
+	if n == 0 || n > maxJudged {
 		return
 	}
-	rs.number = ruleNumbers.Add(1)
+	number := ruleNumbers.Add(1)
+	if number > math.MaxUint32 {
+		return // no number stands for two sets: these are judged each time
+	}
+	rs.number = uint32(number)
+	if n <= fewRules {
+		return
+	}
 	for size := int64(unsafe.Sizeof(judged{})) + int64(words(n))*8; ; {
 		if old := judgedSize.Load(); old >= size || judgedSize.CompareAndSwap(old, size) {
 			return
@@ -50,22 +59,89 @@ type objections []uint64
 // may reports whether a rule has an objection, or might have one.
 func (o objections) may(rule int) bool { return o == nil || o[rule/64]&(1<<(rule%64)) != 0 }
 
-// judged is what one set of rules says about an identity.
-type judged struct {
-	number  uint64 // of the set: a pointer would keep an old configuration alive
-	objects objections
+// any reports whether some rule has an objection.
+func (o objections) any() bool {
+	for _, word := range o {
+		if word != 0 {
+			return true
+		}
+	}
+	return false
 }
 
-// objections returns what the rules have against an identity, if that is remembered.
-func (rs *Rules) objections(id *Identity) objections {
+// memory is what an identity remembers of sets of rules. It depends on nothing but the
+// identity and the rules: the same is found out whenever it is asked.
+type memory struct {
+	// Each word has the number of a set in its upper half, which is never 0. The bit
+	// behind it says that the lower ones are the objections of few rules.
+	sets [judgedSets]atomic.Uint64
+	many atomic.Pointer[judged]
+}
+
+const judgedBit = 1 << fewRules
+
+// judged is what one set of many rules says about an identity.
+type judged struct {
+	number  uint32 // of the set: a pointer would keep an old configuration alive
+	further int32  // how many come after it
+	objects objections
+	next    *judged
+}
+
+// objections returns what the rules have against an identity, if that is remembered;
+// room is for the answer. It is found out when the same rules are asked about the same
+// identity again: one that is made for a single request never is worth that.
+func (rs *Rules) objections(id *Identity, room *[1]uint64) objections {
 	if rs.number == 0 || id == nil {
 		return nil
 	}
-	slot := &id.judged[rs.number%judgedSets]
-	if known := slot.Load(); known != nil && known.number == rs.number {
-		return known.objects
+	slot := id.judged.slot(rs.number)
+	known := slot.Load()
+	switch {
+	case uint32(known>>32) != rs.number:
+		slot.Store(uint64(rs.number) << 32)
+		return nil
+	case known&judgedBit != 0:
+		room[0] = known & (judgedBit - 1)
+		return room[:]
+	case rs.count() > fewRules:
+		return rs.many(id)
 	}
-	objects := make(objections, words(rs.count()))
+	room[0] = 0
+	rs.object(id, room[:])
+	slot.Store(known | judgedBit | room[0])
+	return room[:]
+}
+
+// slot returns the word of the set of that number, or the one that it is to have.
+func (m *memory) slot(number uint32) *atomic.Uint64 {
+	for i := range m.sets {
+		if n := uint32(m.sets[i].Load() >> 32); n == number || n == 0 {
+			return &m.sets[i]
+		}
+	}
+	return &m.sets[number%judgedSets]
+}
+
+// many is objections for more rules than fit into a word.
+func (rs *Rules) many(id *Identity) objections {
+	first := id.judged.many.Load()
+	for known := first; known != nil; known = known.next {
+		if known.number == rs.number {
+			return known.objects
+		}
+	}
+	made := &judged{number: rs.number, objects: make(objections, words(rs.count()))}
+	rs.object(id, made.objects)
+	if first != nil && first.further+2 <= judgedSets { // else the old ones go
+		made.next, made.further = first, first.further+1
+	}
+	id.judged.many.Store(made)
+	return made.objects
+}
+
+// object judges all rules, whatever they cover.
+func (rs *Rules) object(id *Identity, objects objections) {
 	note := func(rule int, refuses bool) {
 		if refuses {
 			objects[rule/64] |= 1 << (rule % 64)
@@ -80,6 +156,4 @@ func (rs *Rules) objections(id *Identity) objections {
 	for i := range rs.Any {
 		note(len(rs.Deny)+len(rs.Require)+i, !rs.Any[i].holds(id))
 	}
-	slot.Store(&judged{rs.number, objects})
-	return objects
 }

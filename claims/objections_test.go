@@ -2,6 +2,7 @@ package claims
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"unsafe"
@@ -29,7 +30,7 @@ func TestRemembered(t *testing.T) {
 	}
 	seen := map[Reason]int{}
 	for round := range 600 {
-		sizes := []int{8, 80}[round%2] // many rules let nobody in
+		sizes := []int{3, 8, 80}[round%3] // many rules let nobody in
 		var sets []*Rules
 		for range 6 { // more than an identity remembers
 			rs := new(Rules)
@@ -50,7 +51,8 @@ func TestRemembered(t *testing.T) {
 		}
 		id := identity()
 		for range 4 {
-			for _, rs := range sets {
+			for range 3 * len(sets) {
+				rs := sets[random.IntN(1+random.IntN(len(sets)))] // the first ones more often
 				covered := random.IntN(8)
 				covers := func(scope int) bool { return covered&(1<<(scope-1)) != 0 }
 				plain := Rules{Deny: rs.Deny, Require: rs.Require, Any: rs.Any}
@@ -61,7 +63,9 @@ func TestRemembered(t *testing.T) {
 				if reason, decided := rs.Judge(id, covers); reason != wantReason || decided != wantRule && wantReason != RuleFailed || (decided == nil) != (wantRule == nil) {
 					t.Fatalf("got %s by %v, want %s by %v", reason, decided, wantReason, wantRule)
 				}
-				seen[wantReason]++
+				if rs.number != 0 && rs.objections(id, new([1]uint64)) != nil {
+					seen[wantReason]++
+				}
 			}
 		}
 	}
@@ -89,20 +93,78 @@ func TestRememberedSize(t *testing.T) {
 	}
 	id := (&Mapping{User: []Path{MustPath("sub")}}).Identify(set)
 	size := id.Size()
-	for range judgedSets {
+	for range 3 * judgedSets {
 		rs.Remember()
 		rs.Judge(id, nil)
+		rs.Judge(id, nil)
 	}
-	taken := 0
-	for i := range id.judged {
-		if known := id.judged[i].Load(); known == nil {
-			t.Errorf("slot %d is empty", i)
-		} else {
-			taken += int(unsafe.Sizeof(*known)) + 8*cap(known.objects)
-		}
+	taken, sets := 0, 0
+	for known := id.judged.many.Load(); known != nil; known = known.next {
+		taken += int(unsafe.Sizeof(*known)) + 8*cap(known.objects)
+		sets++
+	}
+	if sets < judgedSets-1 {
+		t.Errorf("%d sets are remembered", sets)
 	}
 	bare := int(unsafe.Sizeof(*id)) + id.claims.size()
 	if size < bare+taken || id.Size() != size {
 		t.Errorf("counted %d bytes, then %d, and it takes %d", size, id.Size(), bare+taken)
+	}
+}
+
+// What is remembered is not made for an identity that is asked once, has no rule
+// judged that is not remembered, and is not mistaken for what another number says.
+func TestRememberedNumbers(t *testing.T) {
+	defer ruleNumbers.Store(ruleNumbers.Load())
+	id := (&Mapping{User: paths("sub")}).Identify(parse(t, `{"sub":"ada"}`))
+	set := func(user string) *Rules {
+		rs := &Rules{Require: []ScopedRule{{Rule: mustRule(t, "user", []string{user}, false)}}}
+		rs.Remember()
+		return rs
+	}
+	known := func(rs *Rules) objections { return rs.objections(id, new([1]uint64)) }
+	good, bad, never := set("ada"), set("eve"), &Rules{}
+	never.Remember() // no rules, no number
+	if never.number != 0 || known(never) != nil {
+		t.Error("a set without rules is remembered")
+	}
+	for i, want := range []bool{false, true, true} {
+		if a, b := known(good), known(bad); (a != nil) != want || (b != nil) != want || want && (a.any() || !b.any()) {
+			t.Errorf("%d: got %v and %v", i, a, b)
+		}
+	}
+	ruleNumbers.Store(math.MaxUint32 - 1)
+	last, beyond := set("ada"), set("eve")
+	if last.number != math.MaxUint32 || beyond.number != 0 {
+		t.Errorf("numbers %d, %d", last.number, beyond.number)
+	}
+	for range 3 {
+		if reason, _ := last.Judge(id, nil); reason != "" {
+			t.Error(reason)
+		}
+		if reason, _ := beyond.Judge(id, nil); reason != RuleFailed {
+			t.Errorf("got %q", reason)
+		}
+	}
+}
+
+// A claim that is pointed at elsewhere is known for it however its name is spelled,
+// and only where it is a claim of the token itself.
+func TestPointsFlag(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"sub":"a"}`:                              false,
+		`{"sub":"a","hasgroups":false}`:            true,
+		`{"_claim_names":{},"sub":"a"}`:            true,
+		`{"sub":"a","\u005fclaim\u005Fnames":1}`:   true,
+		`{"sub":"a","hasgroup\u0073":1}`:           true,
+		`{"sub":"a","Hasgroups":1}`:                false,
+		`{"sub":"_claim_names","x":"hasgroups"}`:   false,
+		`{"sub":"a","x":{"hasgroups":1}}`:          false,
+		`{"hasgroups ":1,"_claim_names\u0000":{}}`: false,
+	} {
+		s := parse(t, text)
+		if s.points != want || s.Clone().points != want {
+			t.Errorf("%s: got %v", text, s.points)
+		}
 	}
 }

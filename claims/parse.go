@@ -56,7 +56,7 @@ func (p *parser) value(depth int, names [][]byte) bool {
 }
 
 // object checks the object at pos; each member is reported to found, if given.
-func (p *parser) object(depth int, names [][]byte, found func(member)) bool {
+func (p *parser) object(depth int, names [][]byte, found func(m member, name []byte)) bool {
 	p.pos++ // the brace
 	base := len(names)
 	p.space()
@@ -85,7 +85,7 @@ func (p *parser) object(depth int, names [][]byte, found func(member)) bool {
 			return false
 		}
 		if found != nil {
-			found(member{uint32(nameAt), uint32(nameEnd), uint32(start), uint32(p.pos)})
+			found(member{uint32(nameAt), uint32(nameEnd), uint32(start), uint32(p.pos)}, name)
 		}
 		p.space()
 		if p.byte('}') {

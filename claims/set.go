@@ -15,6 +15,7 @@ type Set struct {
 	data    []byte
 	members []member
 	escaped bool // some name has escapes in it
+	points  bool // it may point elsewhere for a claim, see pointed
 }
 
 // member says where in the data a name, with its quotes, and its value stand. It
@@ -35,9 +36,10 @@ func Parse(data []byte) (*Set, error) {
 		return nil, ErrSyntax
 	}
 	var room [32][]byte // for the names of most tokens
-	ok := p.object(1, room[:0], func(m member) {
+	ok := p.object(1, room[:0], func(m member, name []byte) {
 		s.members = append(s.members, m)
-		s.escaped = s.escaped || bytes.IndexByte(data[m.name:m.nameEnd], '\\') >= 0
+		s.escaped = s.escaped || int(m.nameEnd-m.name) != len(name)+2 // each escape is longer than what it stands for
+		s.points = s.points || string(name) == claimNames || string(name) == hasGroups
 	})
 	p.space()
 	if !ok || p.pos != len(data) {
@@ -78,7 +80,7 @@ func (s *Set) All() iter.Seq2[string, Value] {
 
 // Clone returns a copy that shares nothing with s and holds no more than it needs.
 func (s *Set) Clone() *Set {
-	return &Set{data: bytes.Clone(s.data), members: slices.Clone(s.members), escaped: s.escaped}
+	return &Set{data: bytes.Clone(s.data), members: slices.Clone(s.members), escaped: s.escaped, points: s.points}
 }
 
 // size returns about how many bytes of memory s takes.

@@ -21,6 +21,7 @@ func hits(tb testing.TB, alg string, n int) (check func(i int), tokens []string)
 		keep(tb, s, v, raw)
 	}
 	rules, ctx := benchRules(), context.Background()
+	rules.Remember() // as gates do
 	return func(i int) {
 		k := NewCacheKey(tokens[i%len(tokens)])
 		e := s.Cache().Find(k)
