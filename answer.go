@@ -67,7 +67,7 @@ type problem struct {
 func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) error {
 	a := answerTo(d)
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
+	h["Cache-Control"] = r.state.text("no-store")
 	g.origins.expose(h, r.Request)
 	for _, sessions := range r.state.dead {
 		sessions.Clear(w, r.sentRequest())
@@ -96,7 +96,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 	if g.login && needsLogin(d) && g.secure(r) {
 		p.Login = g.prefix + "/login"
 	}
-	return writeProblem(w, r.Request, p)
+	return writeProblem(w, r, p)
 }
 
 // offerLogin adds to a page how to get in where logging in would help, and as whom one
@@ -137,26 +137,24 @@ func (g *guard) leaves(r *http.Request, status int, reason claims.Reason) bool {
 
 // problems remembers what problems look like: they are made of statuses, codes and
 // configured paths.
-var problems = memo[problem, problemText]{limit: 1000}
+var problems = memo[problem, []byte]{limit: 1000}
 
-// problemText is a problem as it is written.
-type problemText struct {
-	body   []byte
-	length string
-}
-
-func writeProblem(w http.ResponseWriter, r *http.Request, p problem) error {
-	text := problems.get(p, func() problemText {
+// writeProblem writes a problem. The server adds its length, which is small.
+func writeProblem(w http.ResponseWriter, r *request, p problem) error {
+	body := problems.get(p, func() []byte {
 		body, _ := json.Marshal(p) // texts and a number
-		return problemText{body, strconv.Itoa(len(body))}
+		return body
 	})
 	h := w.Header()
-	values := []string{"application/problem+json", text.length, "nosniff"} // one piece of memory
-	h["Content-Type"], h["Content-Length"], h["X-Content-Type-Options"] = values[0:1:1], values[1:2:2], values[2:3:3]
-	w.WriteHeader(p.Status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(text.body) // a client that went away is no fault of ours
+	h["Content-Type"] = r.state.text("application/problem+json")
+	h["X-Content-Type-Options"] = r.state.text("nosniff")
+	if r.Method == http.MethodHead {
+		h["Content-Length"] = r.state.text(strconv.Itoa(len(body)))
+		w.WriteHeader(p.Status)
+		return nil
 	}
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body) // a client that went away is no fault of ours
 	return nil
 }
 
@@ -178,7 +176,11 @@ func (g *guard) challenge(h http.Header, r *request, d *claims.Decision, a answe
 		if url := g.resourceMetadata(r, c.scheme); url != "" {
 			line += `, resource_metadata=` + quote(url)
 		}
-		h["Www-Authenticate"] = append(h["Www-Authenticate"], line)
+		if lines := h["Www-Authenticate"]; len(lines) > 0 {
+			h["Www-Authenticate"] = append(lines, line)
+		} else {
+			h["Www-Authenticate"] = r.state.text(line)
+		}
 	}
 	// Where there is a login page, the browser's own prompt would be in its way.
 	if a.status == http.StatusUnauthorized && g.takesBasic() && !fromScript(r.Request) && !(g.login && wantsPage(r.Request)) {

@@ -73,5 +73,5 @@ func (g *guard) refuseLogout(w http.ResponseWriter, r *request, name string, err
 	}
 	g.log.Warn("logout token refused", zap.String("integration", name), zap.String("reason", p.Reason), zap.Int("status", p.Status),
 		zap.String("client_ip", clientOf(r.Request)), zap.String("host", r.Host), zap.String("request_id", requestID(r.Request)))
-	return writeProblem(w, r.Request, p)
+	return writeProblem(w, r, p)
 }

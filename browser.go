@@ -9,13 +9,13 @@ import (
 // it a link, a typed address or a form. Everything else is a program, also a
 // script in a page, and gets JSON.
 func wantsPage(r *http.Request) bool {
-	if r.Header.Get("Upgrade") != "" {
+	if first(r.Header["Upgrade"]) != "" {
 		return false
 	}
-	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+	if mode := first(r.Header["Sec-Fetch-Mode"]); mode != "" {
 		return mode == "navigate"
 	}
-	if r.Header.Get("X-Requested-With") != "" {
+	if first(r.Header["X-Requested-With"]) != "" {
 		return false
 	}
 	for _, line := range r.Header["Accept"] {

@@ -15,6 +15,11 @@ import (
 // server decodes, cleans or cuts off another way. Only such a path can be exempt
 // from a check, and any other counts as covered by every protected one.
 func canonical(u *url.URL) bool {
+	return u.RawPath == "" && isPlain(u.Path) || hasOneMeaning(u) // most are plain
+}
+
+// hasOneMeaning is canonical for any path.
+func hasOneMeaning(u *url.URL) bool {
 	path := u.Path
 	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.ContainsAny(path, `\;%?#`) || !utf8.ValidString(path) {
 		return false
@@ -30,6 +35,36 @@ func canonical(u *url.URL) bool {
 	}
 	// An encoded slash is a separator to one server and a letter to another.
 	return u.RawPath == "" || !strings.Contains(strings.ToLower(u.RawPath), "%2f")
+}
+
+// isPlain reports whether a path is canonical by the look of it: its segments consist
+// of letters, digits and harmless marks, and none begins with a dot.
+func isPlain(path string) bool {
+	if path == "" || path[0] != '/' {
+		return false
+	}
+	for i := 1; i < len(path); i++ {
+		switch c := path[i]; {
+		case c == '/' || c == '.':
+			if path[i-1] == '/' {
+				return false
+			}
+		case plainBytes[c] == 0:
+			return false
+		}
+	}
+	return true
+}
+
+// plainBytes has 1 for what is harmless in a segment of a path.
+var plainBytes = byteSet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()*+,=:@")
+
+// byteSet returns a table with 1 for the bytes of a text.
+func byteSet(text string) (set [256]byte) {
+	for _, b := range []byte(text) {
+		set[b] = 1
+	}
+	return set
 }
 
 // bypass is a [Bypass] that is ready: compared byte by byte.

@@ -26,6 +26,9 @@ func FuzzBypass(f *testing.F) {
 		f.Add(target)
 	}
 	f.Fuzz(func(t *testing.T, target string) {
+		if u := (&url.URL{Path: target}); isPlain(target) && !hasOneMeaning(u) {
+			t.Errorf("%q is plain, and has several meanings", target)
+		}
 		u, err := url.ParseRequestURI(target)
 		if err != nil || !canonical(u) || !b.covers("GET", u.Path) {
 			return

@@ -270,11 +270,11 @@ func (s *side) decide(t *testing.T, raw, path string) outcome {
 	plain.Header.Set("Authorization", "Bearer "+raw)
 	r := benchRequest(plain)
 	state := stateOf(r)
-	d, err := s.checker.decide(newRequest(r, r.URL, state))
+	d, err := s.checker.decide(newRequest(r, r.URL, state, survey(r.Header, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	state.decide(r, d)
+	state.decide(d)
 	s.headers.set(r, state)
 	a := outcome{d.Verdict, d.Reason, d.Integration, d.Credential, "", "", fmt.Sprint(r.Header["X-User"], r.Header["X-Groups"], r.Header["X-Admin"])}
 	if d.Rule != nil {

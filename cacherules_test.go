@@ -143,11 +143,11 @@ func TestGatesShareIdentities(t *testing.T) {
 						plain.Header.Set("Authorization", "Bearer "+tokens[who])
 						r := benchRequest(plain)
 						s := stateOf(r)
-						d, err := c.decide(newRequest(r, r.URL, s))
+						d, err := c.decide(newRequest(r, r.URL, s, survey(r.Header, nil)))
 						if err != nil || d.LetsIn() != (who == user) || d.Identity.User() != who {
 							t.Errorf("%s at the gate of %s: %+v, %v", who, user, d, err)
 						}
-						s.decide(r, d)
+						s.decide(d)
 						if headers.set(r, s); r.Header.Get("X-User") != user+" is "+who {
 							t.Errorf("%s at the gate of %s: header %q", who, user, r.Header.Get("X-User"))
 						}

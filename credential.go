@@ -259,12 +259,7 @@ func isTokenText(text string) bool {
 }
 
 // tokenBytes has 1 for the bytes of token texts.
-var tokenBytes = func() (set [256]byte) {
-	for _, b := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=") {
-		set[b] = 1
-	}
-	return set
-}()
+var tokenBytes = byteSet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=")
 
 func (p *place) inQuery(query string) (token string, there bool, reason claims.Reason) {
 	for pair := range strings.SplitSeq(query, "&") {

@@ -45,7 +45,7 @@ func (g *guard) serveGrant(w http.ResponseWriter, r *request, serve func(*local.
 	g.origins.expose(w.Header(), r.Request)
 	if _, listed := g.origins.of(r.Request); crossOrigin(r.Request) && !listed && !g.origins.fromSite(r.Request) {
 		// No cookie counts here, but a page could guess from its visitors' addresses.
-		return true, writeProblem(w, r.Request, problem{http.StatusText(forbidden.status), forbidden.status, forbidden.code, string(claims.CrossOrigin), ""})
+		return true, writeProblem(w, r, problem{http.StatusText(forbidden.status), forbidden.status, forbidden.code, string(claims.CrossOrigin), ""})
 	}
 	o := serve(in.local.endpoint)
 	if o.Grant == "password" {
@@ -84,7 +84,7 @@ func (g *guard) serveJWKS(w http.ResponseWriter, r *request) (served bool, err e
 		keys, err := s.PublicKeys(ctx)
 		if err != nil {
 			w.Header().Set("Retry-After", retryAfter)
-			return true, writeProblem(w, r.Request, problem{
+			return true, writeProblem(w, r, problem{
 				http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable,
 				unavailable.code, string(claims.StorageUnavailable), "",
 			})

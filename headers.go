@@ -139,29 +139,35 @@ func isOneOf(name string, folded []string) bool {
 // strip deletes every header that upstream could take for one of ours, whoever
 // sent it and whatever becomes of the request. Those that an earlier gate has
 // set are kept.
-func (h *identityHeaders) strip(r *http.Request, s *state) {
-	h.stripConnection(r)
+func (h *identityHeaders) strip(r *http.Request, s *state, has present) {
+	if has&withConnection != 0 {
+		h.stripConnection(r)
+	}
 	if len(h.names) == 0 {
 		return
 	}
-	for name := range r.Header {
-		if isOneOf(name, h.names) && !slices.Contains(s.headers, name) {
-			s.keepSent(r)
-			delete(r.Header, name)
+	if has&withOurs != 0 {
+		for name := range r.Header {
+			if isOneOf(name, h.names) && !slices.Contains(s.headers, name) {
+				s.keepSent(r)
+				delete(r.Header, name)
+			}
 		}
 	}
-	s.trailers = s.trailers || len(r.Trailer) > 0
-	r.Trailer = nil // a proxy forwards trailers, and some upstreams merge them
-	delete(r.Header, "Trailer")
+	// A proxy forwards trailers, and some upstreams merge them.
+	if r.Trailer != nil {
+		s.trailers = s.trailers || len(r.Trailer) > 0
+		r.Trailer = nil
+	}
+	if has&withTrailer != 0 {
+		delete(r.Header, "Trailer")
+	}
 }
 
 // stripConnection takes our names out of Connection, which tells a proxy which
 // headers to delete (RFC 9110 section 7.6.1).
 func (h *identityHeaders) stripConnection(r *http.Request) {
-	lines, ok := r.Header["Connection"]
-	if !ok {
-		return
-	}
+	lines := r.Header["Connection"]
 	ours := func(option string) bool {
 		name := foldHeader(textproto.TrimString(option))
 		return slices.Contains(h.names, name) || name == "authorization" || name == "cookie"
@@ -185,9 +191,6 @@ func (h *identityHeaders) stripConnection(r *http.Request) {
 // every gate. Sockets of other protocols stay.
 func stripUpgrade(h http.Header) {
 	lines := h["Upgrade"]
-	if len(lines) == 0 {
-		return
-	}
 	var kept []string
 	for protocol := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		protocol = textproto.TrimString(protocol)
@@ -211,10 +214,8 @@ func (h *identityHeaders) set(r *http.Request, s *state) {
 	if id == nil || len(h.lines) == 0 {
 		return
 	}
-	// One piece of memory for all values, and the names after them. It belongs to this
-	// request: a handler after this one may change a value where it lies.
 	n := len(h.lines)
-	values := make([]string, n, 2*n)
+	values := s.texts(2 * n)
 	copy(values, h.values(id))
 	if s.headers == nil {
 		s.headers = values[n:n]

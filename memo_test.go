@@ -76,7 +76,7 @@ func TestMemoOfHosts(t *testing.T) {
 		r := benchRequest(httptest.NewRequest(http.MethodGet, "/x", http.NoBody))
 		r.Host = host
 		h := http.Header{}
-		g.challenge(h, newRequest(r, r.URL, stateOf(r)), &claims.Decision{Reason: claims.MissingCredential}, unauthorized)
+		g.challenge(h, newRequest(r, r.URL, stateOf(r), survey(r.Header, nil)), &claims.Decision{Reason: claims.MissingCredential}, unauthorized)
 		if !strings.Contains(h.Get("Www-Authenticate"), host) {
 			t.Errorf("host %d: %q", n, h)
 		}

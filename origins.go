@@ -103,12 +103,12 @@ func (o *origins) expose(h http.Header, r *http.Request) {
 
 // methodOverrides are headers by which some frameworks take one method for
 // another.
-var methodOverrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+var methodOverrides = [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
 
 // dropOverrides takes out the headers by which a method is not what it seems.
 func dropOverrides(h http.Header) {
 	for name := range h {
-		if slices.ContainsFunc(methodOverrides, func(o string) bool { return foldHeader(o) == foldHeader(name) }) {
+		if slices.ContainsFunc(methodOverrides[:], func(o string) bool { return foldHeader(o) == foldHeader(name) }) {
 			delete(h, name)
 		}
 	}

@@ -56,16 +56,18 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 // not be made. The user has no metadata: Caddy would make fixed placeholders of
 // it, which hide those of the gate and turn the list of groups into text.
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
-	stripUpgrade(r.Header)
-	s, original := stateOf(r), originalURL(r)
-	req := newRequest(r, original, s)
+	s, has := stateOf(r), survey(r.Header, nil)
+	if has&withUpgrade != 0 {
+		stripUpgrade(r.Header)
+	}
+	req := newRequest(r, originalURL(r), s, has)
 	d, err := p.guard.decide(req)
 	if err != nil {
-		s.decide(r, claims.Decision{})
+		s.decide(claims.Decision{})
 		p.guard.challenge(w.Header(), req, &d, answer{status: http.StatusUnauthorized})
 		return caddyauth.User{}, false, err
 	}
-	s.decide(r, d)
+	s.decide(d)
 	p.guard.logDecision(req, &d)
 	countDecision(&d)
 	if d.LetsIn() {

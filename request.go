@@ -16,7 +16,8 @@ type request struct {
 	asked     []*http.Request // with the other URLs and methods that this one stands for
 }
 
-func newRequest(r *http.Request, original *url.URL, s *state) *request {
+// newRequest makes a request of what the client has sent. has is what its headers hold.
+func newRequest(r *http.Request, original *url.URL, s *state, has present) *request {
 	req := &s.request // a gate before this one has no use for it any more
 	*req = request{Request: r, state: s, original: original, canonical: canonical(original)}
 	if !s.kept {
@@ -25,18 +26,25 @@ func newRequest(r *http.Request, original *url.URL, s *state) *request {
 	if r.URL.Path != original.Path {
 		req.ask(original)
 	}
-	for _, name := range methodOverrides {
-		if lines := r.Header[name]; len(lines) > 0 {
-			asked := *r
-			asked.Method = strings.ToUpper(lines[0])
-			req.asked = append(req.asked, &asked)
-		}
+	if has&withOverride != 0 {
+		req.askOtherMethods()
 	}
 	if script, info, ok := splitScript(original.Path); ok {
 		req.ask(&url.URL{Path: script, RawQuery: original.RawQuery})
 		req.ask(&url.URL{Path: info, RawQuery: original.RawQuery})
 	}
 	return req
+}
+
+// askOtherMethods adds the methods that headers put in place of the request's own.
+func (r *request) askOtherMethods() {
+	for _, name := range methodOverrides {
+		if lines := r.Header[name]; len(lines) > 0 {
+			asked := *r.Request
+			asked.Method = strings.ToUpper(lines[0])
+			r.asked = append(r.asked, &asked)
+		}
+	}
 }
 
 // ask adds a URL that the request stands for.
@@ -50,6 +58,9 @@ func (r *request) ask(u *url.URL) {
 // /index.php, for which the rest is the path (RFC 3875 section 4.1.5).
 func splitScript(path string) (script, info string, ok bool) {
 	const php = ".php"
+	if strings.IndexByte(path, '.') < 0 {
+		return "", "", false
+	}
 	for i := 0; i+len(php) < len(path); i++ {
 		if end := i + len(php); path[end] == '/' && strings.EqualFold(path[i:end], php) {
 			return path[:end], path[end:], true

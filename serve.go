@@ -20,15 +20,12 @@ import (
 // answers it or goes on.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	g := h.guard
-	original := originalURL(r)
-	s := stateOf(r)
-	req := newRequest(r, original, s)
+	s, has := stateOf(r), survey(r.Header, g.headers.names)
+	req := newRequest(r, originalURL(r), s, has)
 	if served, err := g.serveEndpoint(w, req); served || err != nil {
 		return err
 	}
-	stripUpgrade(r.Header)
-	g.headers.strip(r, s)
-	g.stripCookies(r, s)
+	g.strip(r, s, has)
 	covered, err := g.covers(req)
 	if err != nil {
 		return undecided(w, err)
@@ -39,7 +36,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	d, err := g.judge(req)
 	g.hideQuery(r) // from error routes too
 	if err != nil {
-		s.decide(r, claims.Decision{})
+		s.decide(claims.Decision{})
 		return undecided(w, err)
 	}
 	g.logDecision(req, &d)
@@ -66,6 +63,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return next.ServeHTTP(w, r)
 }
 
+// strip takes out of a request, whoever it is for, what would deceive the application
+// or get past the gate.
+func (g *guard) strip(r *http.Request, s *state, has present) {
+	if has&withUpgrade != 0 {
+		stripUpgrade(r.Header)
+	}
+	g.headers.strip(r, s, has)
+	if has&withCookie != 0 {
+		g.stripCookies(r, s)
+	}
+}
+
 // undecided answers a request about which a matcher failed.
 func undecided(w http.ResponseWriter, err error) error {
 	w.Header().Set("Cache-Control", "no-store")
@@ -76,7 +85,7 @@ func undecided(w http.ResponseWriter, err error) error {
 // gate's integrations, and what has a standard name. They are nobody else's
 // business.
 func (g *guard) stripCookies(r *http.Request, s *state) {
-	if len(r.Header["Cookie"]) == 0 || !g.hasSessions() && !oauth.MayHoldStandard(r) {
+	if !g.hasSessions() && !oauth.MayHoldStandard(r) {
 		return
 	}
 	s.keepSent(r)
@@ -160,7 +169,7 @@ func (g *guard) judge(r *request) (claims.Decision, error) {
 	d, err := g.decide(r)
 	if err == nil {
 		g.prepare(r, &d)
-		r.state.decide(r.Request, d)
+		r.state.decide(d)
 	}
 	return d, err
 }

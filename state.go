@@ -37,6 +37,9 @@ type state struct {
 	repl     *caddy.Replacer // of the request, nil outside of Caddy's server
 	// headers are the identity headers that gates have set.
 	headers []string
+	// room is where texts for headers lie, as far as it is not taken.
+	room  [4]string
+	taken int
 	// request is the one under decision by the gate that it has come to.
 	request request
 }
@@ -73,6 +76,24 @@ func (s *state) keepSent(r *http.Request) {
 	}
 }
 
+// texts returns room for n texts that are this request's own: a handler after the gate
+// may change the value of a header where it lies.
+func (s *state) texts(n int) []string {
+	if n > len(s.room)-s.taken {
+		return make([]string, n)
+	}
+	begin := s.taken
+	s.taken += n
+	return s.room[begin:s.taken:s.taken]
+}
+
+// text returns the value of a header that has one line.
+func (s *state) text(line string) []string {
+	value := s.texts(1)
+	value[0] = line
+	return value
+}
+
 // seenState returns the state of the request, nil if no gate has seen it.
 func seenState(r *http.Request) *state {
 	s, _ := caddyhttp.GetVar(r.Context(), stateKey).(*state)
@@ -80,18 +101,11 @@ func seenState(r *http.Request) *state {
 }
 
 // decide keeps the decision of a gate.
-func (s *state) decide(r *http.Request, d claims.Decision) {
+func (s *state) decide(d claims.Decision) {
 	s.decision = d
-	repl := s.repl
-	if repl == nil {
-		return
+	if s.repl != nil {
+		s.repl.Delete(userID) // as somebody else has set it, which would count before ours
 	}
-	// The access log reads this one after the request, from what was set.
-	if d.LetsIn() && d.Identity != nil {
-		repl.Set(userID, d.Identity.UserValue())
-		return
-	}
-	repl.Delete(userID)
 }
 
 const (

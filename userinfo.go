@@ -31,7 +31,7 @@ func (g *guard) serveUserinfo(w http.ResponseWriter, r *request) (served bool, e
 		} else if d.RetryAfter > 0 {
 			w.Header().Set("Retry-After", seconds(d.RetryAfter))
 		}
-		return true, writeProblem(w, r.Request, problem{http.StatusText(a.status), a.status, a.code, string(d.Reason), ""})
+		return true, writeProblem(w, r, problem{http.StatusText(a.status), a.status, a.code, string(d.Reason), ""})
 	}
 	info := struct {
 		ID          string          `json:"id"`
