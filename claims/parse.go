@@ -3,9 +3,8 @@ package claims
 import (
 	"bytes"
 	"errors"
-	"slices"
-	"unicode/utf16"
-	"unicode/utf8"
+	"hash/maphash"
+	"math/bits"
 )
 
 // ErrSyntax means that bytes are not one JSON object as Admit takes it.
@@ -15,86 +14,103 @@ const (
 	// maxDepth bounds nesting, so that a hostile token cannot exhaust the stack.
 	maxDepth = 32
 	// fewNames is up to how many names of one object are compared one by one;
-	// beyond it they are sorted, so that a long object costs no quadratic time.
+	// beyond it they are hashed, so that a long object costs no quadratic time.
 	fewNames = 16
 )
 
-// parser checks JSON (RFC 8259) strictly: one value, valid UTF-8, no lone
-// surrogates, no duplicate member names at any depth, no data after the end.
-// Two parsers that read such bytes cannot see different claims.
+// JSON (RFC 8259) is checked strictly: one value, valid UTF-8, no lone surrogates, no
+// duplicate member names at any depth, no data after the end. Two parsers that read
+// such bytes cannot see different claims.
 //
-// The names of the objects that are being read, innermost last, go along as an
-// argument: in the parser they would have to lie on the heap.
-type parser struct {
-	data []byte
-	pos  int
+// Each function checks what begins at a place in the data and returns the place behind
+// it, or a negative one for what is refused. Numbers go from one to the other rather
+// than a pointer to something that has them: this runs on every new token.
+
+// refused is the place behind what is no strict JSON.
+const refused = -1
+
+// checkValue checks a value. depth is that of an object or array, should it be one;
+// names are those of the objects around it.
+func checkValue(data []byte, at, depth int, names [][]byte) int {
+	if at >= len(data) {
+		return refused
+	}
+	switch data[at] {
+	case '"':
+		end, _ := checkText(data, at)
+		return end
+	case '{':
+		if depth <= maxDepth {
+			return checkObject(data, at, depth, names, nil)
+		}
+	case '[':
+		if depth <= maxDepth {
+			return checkArray(data, at, depth, names)
+		}
+	case 't':
+		return checkWord(data, at, "true")
+	case 'f':
+		return checkWord(data, at, "false")
+	case 'n':
+		return checkWord(data, at, "null")
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return checkNumber(data, at)
+	}
+	return refused
 }
 
-// value checks the value at pos and moves behind it. depth is that of an object
-// or array, should it be one.
-func (p *parser) value(depth int, names [][]byte) bool {
-	if p.pos >= len(p.data) {
-		return false
-	}
-	switch c := p.data[p.pos]; {
-	case c == '"':
-		_, ok := p.text()
-		return ok
-	case c == '{':
-		return depth <= maxDepth && p.object(depth, names, nil)
-	case c == '[':
-		return depth <= maxDepth && p.array(depth, names)
-	case c == 't':
-		return p.word("true")
-	case c == 'f':
-		return p.word("false")
-	case c == 'n':
-		return p.word("null")
-	default:
-		return p.number()
-	}
-}
-
-// object checks the object at pos; each member is reported to found, if given.
-func (p *parser) object(depth int, names [][]byte, found func(m member, name []byte)) bool {
-	p.pos++ // the brace
+// checkObject checks an object, whose members are noted in s, if given.
+func checkObject(data []byte, at, depth int, names [][]byte, s *Set) int {
 	base := len(names)
-	p.space()
-	if p.byte('}') {
-		return true
+	seen := uint64(0) // a bit for each kind of name that was there
+	if at = space(data, at+1); is(data, at, '}') {
+		return at + 1
 	}
 	for {
-		p.space()
-		nameAt := p.pos
-		name, ok := p.text()
-		if !ok {
-			return false
+		nameAt := at
+		end, escaped := checkText(data, at)
+		if end < 0 {
+			return refused
 		}
-		if own := names[base:]; len(own) < fewNames && containsName(own, name) {
-			return false
+		name := data[at+1 : end-1]
+		if escaped {
+			name = unescape(make([]byte, 0, len(name)), name)
 		}
+		kind := kindOf(name)
+		if own := names[base:]; seen&kind != 0 && len(own) < fewNames && containsName(own, name) {
+			return refused
+		}
+		seen |= kind
 		names = append(names, name)
-		nameEnd := p.pos
-		p.space()
-		if !p.byte(':') {
-			return false
+		if at = space(data, end); !is(data, at, ':') {
+			return refused
 		}
-		p.space()
-		start := p.pos
-		if !p.value(depth+1, names) {
-			return false
+		if at = checkValue(data, space(data, at+1), depth+1, names); at < 0 {
+			return refused
 		}
-		if found != nil {
-			found(member{uint32(nameAt), uint32(nameEnd), uint32(start), uint32(p.pos)}, name)
+		if s != nil {
+			s.note(name, escaped, nameAt, at)
 		}
-		p.space()
-		if p.byte('}') {
-			return distinct(names[base:])
+		if at = space(data, at); is(data, at, '}') {
+			if !distinct(names[base:]) {
+				return refused
+			}
+			return at + 1
 		}
-		if !p.byte(',') {
-			return false
+		if !is(data, at, ',') {
+			return refused
 		}
+		at = space(data, at+1)
 	}
+}
+
+// kindOf returns one bit of 64, most often another one for another name.
+func kindOf(name []byte) uint64 {
+	n := uint64(len(name))
+	if n > 0 {
+		n |= uint64(name[0])<<16 | uint64(name[len(name)-1])<<32
+	}
+	return 1 << (n * 0x9e3779b97f4a7c15 >> 58)
 }
 
 func containsName(names [][]byte, name []byte) bool {
@@ -106,192 +122,100 @@ func containsName(names [][]byte, name []byte) bool {
 	return false
 }
 
+// nameSeed keeps others from choosing names that all have one hash.
+var nameSeed = maphash.MakeSeed()
+
 // distinct reports whether no two names are equal. Short lists were compared
 // while they grew.
 func distinct(names [][]byte) bool {
 	if len(names) <= fewNames {
 		return true
 	}
-	slices.SortFunc(names, bytes.Compare)
-	for i := 1; i < len(names); i++ {
-		if bytes.Equal(names[i-1], names[i]) {
-			return false
+	table := make([]uint32, 2<<bits.Len(uint(len(names)))) // numbers of names, from 1 on
+	for i, name := range names {
+		place := maphash.Bytes(nameSeed, name)
+		for ; ; place++ {
+			entry := &table[place&uint64(len(table)-1)]
+			if *entry == 0 {
+				*entry = uint32(i + 1)
+				break
+			}
+			if bytes.Equal(names[*entry-1], name) {
+				return false
+			}
 		}
 	}
 	return true
 }
 
-func (p *parser) array(depth int, names [][]byte) bool {
-	p.pos++ // the bracket
-	p.space()
-	if p.byte(']') {
-		return true
+func checkArray(data []byte, at, depth int, names [][]byte) int {
+	if at = space(data, at+1); is(data, at, ']') {
+		return at + 1
 	}
 	for {
-		p.space()
-		if !p.value(depth+1, names) {
-			return false
+		if at = checkValue(data, at, depth+1, names); at < 0 {
+			return refused
 		}
-		p.space()
-		if p.byte(']') {
-			return true
+		if at = space(data, at); is(data, at, ']') {
+			return at + 1
 		}
-		if !p.byte(',') {
-			return false
+		if !is(data, at, ',') {
+			return refused
 		}
+		at = space(data, at+1)
 	}
 }
 
-// text checks the string at pos and returns it unescaped: the bytes themselves
-// where nothing is escaped, else a copy.
-func (p *parser) text() ([]byte, bool) {
-	if !p.byte('"') {
-		return nil, false
+// checkNumber checks a number by the grammar of RFC 8259 section 6.
+func checkNumber(data []byte, at int) int {
+	if is(data, at, '-') {
+		at++
 	}
-	start, escaped := p.pos, false
-	for p.pos < len(p.data) {
-		switch c := p.data[p.pos]; {
-		case c == '"':
-			s := p.data[start:p.pos]
-			p.pos++
-			if escaped {
-				return unescape(nil, s)
-			}
-			return s, true
-		case c == '\\':
-			escaped = true
-			p.pos += 2
-		case c < 0x20:
-			return nil, false
-		case c < utf8.RuneSelf:
-			p.pos++
-		default:
-			r, size := utf8.DecodeRune(p.data[p.pos:])
-			if r == utf8.RuneError && size == 1 {
-				return nil, false
-			}
-			p.pos += size
+	if is(data, at, '0') {
+		at++
+	} else if at = digits(data, at); at < 0 {
+		return refused
+	}
+	if is(data, at, '.') {
+		if at = digits(data, at+1); at < 0 {
+			return refused
 		}
 	}
-	return nil, false
-}
-
-// unescape appends s without its escapes to dst. It refuses unknown escapes and
-// surrogates that are no pair, which other parsers fold into U+FFFD.
-func unescape(dst, s []byte) ([]byte, bool) {
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' {
-			dst = append(dst, s[i])
-			continue
+	if is(data, at, 'e') || is(data, at, 'E') {
+		if at++; is(data, at, '+') || is(data, at, '-') {
+			at++
 		}
-		i++
-		if i >= len(s) {
-			return nil, false
-		}
-		if s[i] == 'u' {
-			r, size := unescapeRune(s[i-1:])
-			if size == 0 {
-				return nil, false
-			}
-			dst = utf8.AppendRune(dst, r)
-			i += size - 2 // the backslash and the loop's own step are counted
-			continue
-		}
-		k := bytes.IndexByte([]byte(`"\/bfnrt`), s[i])
-		if k < 0 {
-			return nil, false
-		}
-		dst = append(dst, "\"\\/\b\f\n\r\t"[k])
+		return digits(data, at)
 	}
-	return dst, true
+	return at
 }
 
-// unescapeRune reads \uXXXX, or two of them that make a surrogate pair. It
-// returns the rune and how many bytes it took, 0 if it is none.
-func unescapeRune(s []byte) (rune, int) {
-	r, ok := hex4(s)
-	if !ok {
-		return 0, 0
+// digits moves behind at least one digit.
+func digits(data []byte, at int) int {
+	start := at
+	for at < len(data) && '0' <= data[at] && data[at] <= '9' {
+		at++
 	}
-	if !utf16.IsSurrogate(r) {
-		return r, 6
+	if at == start {
+		return refused
 	}
-	low, ok := hex4(s[6:])
-	if pair := utf16.DecodeRune(r, low); ok && pair != utf8.RuneError {
-		return pair, 12
-	}
-	return 0, 0
+	return at
 }
 
-func hex4(s []byte) (r rune, ok bool) {
-	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
-		return 0, false
+func checkWord(data []byte, at int, word string) int {
+	if len(data)-at < len(word) || string(data[at:at+len(word)]) != word {
+		return refused
 	}
-	for _, c := range s[2:6] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, true
+	return at + len(word)
 }
 
-// number checks the number at pos by the grammar of RFC 8259 section 6.
-func (p *parser) number() bool {
-	p.byte('-')
-	if !p.byte('0') && !p.digits() {
-		return false
-	}
-	if p.byte('.') && !p.digits() {
-		return false
-	}
-	if p.byte('e') || p.byte('E') {
-		if !p.byte('+') {
-			p.byte('-')
-		}
-		return p.digits()
-	}
-	return true
-}
+// is reports whether a byte is at a place.
+func is(data []byte, at int, c byte) bool { return at < len(data) && data[at] == c }
 
-func (p *parser) digits() bool {
-	start := p.pos
-	for p.pos < len(p.data) && '0' <= p.data[p.pos] && p.data[p.pos] <= '9' {
-		p.pos++
+// space returns the next place at which there is no white space.
+func space(data []byte, at int) int {
+	for at < len(data) && (data[at] == ' ' || data[at] == '\n' || data[at] == '\r' || data[at] == '\t') {
+		at++
 	}
-	return p.pos > start
-}
-
-func (p *parser) word(w string) bool {
-	if len(p.data)-p.pos < len(w) || string(p.data[p.pos:p.pos+len(w)]) != w {
-		return false
-	}
-	p.pos += len(w)
-	return true
-}
-
-func (p *parser) byte(c byte) bool {
-	if p.pos < len(p.data) && p.data[p.pos] == c {
-		p.pos++
-		return true
-	}
-	return false
-}
-
-func (p *parser) space() {
-	for p.pos < len(p.data) {
-		switch p.data[p.pos] {
-		case ' ', '\t', '\n', '\r':
-			p.pos++
-		default:
-			return
-		}
-	}
+	return at
 }

@@ -2,6 +2,7 @@ package claims
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -116,6 +117,32 @@ func manyMembers(n int, last string) string {
 	return b.String()
 }
 
+// Texts are looked at eight bytes at a time: wherever a byte stands in one it counts as
+// it does alone.
+func TestParseTextPlaces(t *testing.T) {
+	for length := range 20 {
+		for place := range length {
+			for c := range 256 {
+				text := bytes.Repeat([]byte("x"), length)
+				text[place] = byte(c)
+				for _, format := range []string{`{"%s":1}`, `{"a":"%s"}`, `{"a":["","%s"]}`} {
+					data := fmt.Appendf(nil, format, text)
+					s, err := Parse(data)
+					if ok := c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; (err == nil) != ok && c != '\\' {
+						t.Fatalf("%q: got %v", data, err)
+					}
+					if err == nil != json.Valid(data) && c < 0x80 {
+						t.Fatalf("%q: got %v", data, err)
+					}
+					if v := s.Get("a"); err == nil && v.IsString() && c != '\\' && v.String() != string(text) {
+						t.Fatalf("%q: got %q", data, v.String())
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestGet(t *testing.T) {
 	s := parse(t, `{"iss":"a","Aud":"b","x\u002fy":"\u0041\n","n":-1.5e1,"t":true,"z":null,"l":[],"o":{},"big":1e999}`)
 	for name, want := range map[string]string{
@@ -127,6 +154,12 @@ func TestGet(t *testing.T) {
 	}
 	if v := s.Get("x/y"); v.String() != "A\n" || !v.Equal("A\n") || v.Equal(`\u0041\n`) {
 		t.Errorf("got %q", v.String())
+	}
+	plain := parse(t, `{"a":"b", "ab" : "c"}`)
+	for name, want := range map[string]string{"a": `"b"`, "ab": `"c"`, `a":"b`: ``, `b" : "c`: ``, "b": ``, `"`: ``, "abc": ``, `a":"b", "ab" : "c"}`: ``} {
+		if got := plain.Get(name); string(got.JSON()) != want {
+			t.Errorf("%s: got %q, want %q", name, got.JSON(), want)
+		}
 	}
 	if n, ok := s.Get("n").Number(); n != -15 || !ok {
 		t.Errorf("got %v, %v", n, ok)

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 	"unsafe"
 )
 
@@ -18,34 +19,37 @@ type Set struct {
 	points  bool // it may point elsewhere for a claim, see pointed
 }
 
-// member says where in the data a name, with its quotes, and its value stand. It
-// is small, because sets are kept for as long as their tokens live.
-type member struct {
-	name, nameEnd uint32
-	value, end    uint32
-}
+// member says where in the data a name stands, at its quote, and where its value
+// ends. It is small, because sets are kept for as long as their tokens live.
+type member struct{ name, end uint32 }
 
 // Parse makes a Set of data, which it keeps. It returns [ErrSyntax] for anything
 // but one JSON object in valid UTF-8 whose member names are distinct at every
 // depth and which is nested at most 32 deep.
 func Parse(data []byte) (*Set, error) {
-	p := parser{data: data}
-	s := &Set{data: data, members: make([]member, 0, min(16, 1+len(data)/16))}
-	p.space()
-	if p.pos >= len(data) || data[p.pos] != '{' {
+	made := new(struct {
+		Set
+		room [16]member // enough for most tokens
+	})
+	s := &made.Set
+	s.data, s.members = data, made.room[:0]
+	at := space(data, 0)
+	if !is(data, at, '{') {
 		return nil, ErrSyntax
 	}
-	var room [32][]byte // for the names of most tokens
-	ok := p.object(1, room[:0], func(m member, name []byte) {
-		s.members = append(s.members, m)
-		s.escaped = s.escaped || int(m.nameEnd-m.name) != len(name)+2 // each escape is longer than what it stands for
-		s.points = s.points || string(name) == claimNames || string(name) == hasGroups
-	})
-	p.space()
-	if !ok || p.pos != len(data) {
+	var room [maxDepth][]byte // for the names of most tokens
+	at = checkObject(data, at, 1, room[:0], s)
+	if at < 0 || space(data, at) != len(data) {
 		return nil, ErrSyntax
 	}
 	return s, nil
+}
+
+// note takes down a member while s is being made.
+func (s *Set) note(name []byte, escaped bool, at, end int) {
+	s.members = append(s.members, member{uint32(at), uint32(end)})
+	s.escaped = s.escaped || escaped
+	s.points = s.points || string(name) == claimNames || string(name) == hasGroups
 }
 
 // Bytes returns the JSON text that the Set was made of. It must not be changed.
@@ -56,22 +60,41 @@ func (s *Set) Get(name string) Value {
 	if s == nil {
 		return Value{}
 	}
-	for i := range s.members {
-		m := &s.members[i]
-		if s.escaped && !(Value{s.data[m.name:m.nameEnd]}).Equal(name) || !s.escaped && string(s.data[m.name+1:m.nameEnd-1]) != name {
+	for _, m := range s.members {
+		if s.escaped {
+			if n, value := s.member(m); n.Equal(name) {
+				return value
+			}
 			continue
 		}
-		return Value{s.data[m.value:m.end]}
+		// A quote behind the same bytes, most often there is none.
+		at := int(m.name) + 1
+		end := at + len(name)
+		if is(s.data, end, '"') && string(s.data[at:end]) == name && strings.IndexByte(name, '"') < 0 {
+			return s.valueOf(m, end+1)
+		}
 	}
 	return Value{}
+}
+
+// member returns the name and the value of a member.
+func (s *Set) member(m member) (name, value Value) {
+	end := skipText(s.data, int(m.name))
+	return Value{s.data[m.name:end]}, s.valueOf(m, end)
+}
+
+// valueOf returns the value of a member whose name ends somewhere.
+func (s *Set) valueOf(m member, nameEnd int) Value {
+	colon := space(s.data, nameEnd)
+	return Value{s.data[space(s.data, colon+1):m.end]}
 }
 
 // All returns the claims in the order of the text.
 func (s *Set) All() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		for _, m := range s.members {
-			name := Value{s.data[m.name:m.nameEnd]}
-			if !yield(name.String(), Value{s.data[m.value:m.end]}) {
+			name, value := s.member(m)
+			if !yield(name.String(), value) {
 				return
 			}
 		}
@@ -165,8 +188,7 @@ func (v Value) bytes() []byte {
 	if bytes.IndexByte(s, '\\') < 0 {
 		return s
 	}
-	s, _ = unescape(make([]byte, 0, len(s)), s)
-	return s
+	return unescape(make([]byte, 0, len(s)), s)
 }
 
 // scalar returns the text that rules compare: a string unescaped, a number or
@@ -186,20 +208,22 @@ func (v Value) elements(yield func(Value) bool) bool {
 	if !v.IsArray() {
 		return true
 	}
-	p := parser{data: v.json, pos: 1}
-	for {
-		p.space()
-		if p.byte(']') {
-			return true
-		}
-		start := p.pos
-		p.skip()
-		if !yield(Value{p.data[start:p.pos]}) {
+	for at := space(v.json, 1); !is(v.json, at, ']'); {
+		end := skip(v.json, at)
+		if !yield(Value{v.json[at:end]}) {
 			return false
 		}
-		p.space()
-		p.byte(',')
+		at = next(v.json, end)
 	}
+	return true
+}
+
+// next moves from behind an element or member to the next one or to the end.
+func next(data []byte, at int) int {
+	if at = space(data, at); is(data, at, ',') {
+		at = space(data, at+1)
+	}
+	return at
 }
 
 // fields calls yield with each member of an object until it returns false.
@@ -207,26 +231,17 @@ func (v Value) fields(yield func(name, value Value) bool) bool {
 	if !v.IsObject() {
 		return true
 	}
-	p := parser{data: v.json, pos: 1}
-	for {
-		p.space()
-		if p.byte('}') {
-			return true
-		}
-		start := p.pos
-		p.skip()
-		name := Value{p.data[start:p.pos]}
-		p.space()
-		p.byte(':')
-		p.space()
-		start = p.pos
-		p.skip()
-		if !yield(name, Value{p.data[start:p.pos]}) {
+	for at := space(v.json, 1); !is(v.json, at, '}'); {
+		end := skip(v.json, at)
+		name := Value{v.json[at:end]}
+		at = space(v.json, space(v.json, end)+1) // the colon
+		end = skip(v.json, at)
+		if !yield(name, Value{v.json[at:end]}) {
 			return false
 		}
-		p.space()
-		p.byte(',')
+		at = next(v.json, end)
 	}
+	return true
 }
 
 // Member returns a member of an object by its exact name, an absent value for any
@@ -242,50 +257,46 @@ func (v Value) Member(name string) (found Value) {
 	return found
 }
 
-// skip moves behind the value at pos, which [Parse] has checked before.
-func (p *parser) skip() {
-	depth := 0
-	for p.pos < len(p.data) {
-		switch p.data[p.pos] {
+// skip moves behind a value that [Parse] has checked before.
+func skip(data []byte, at int) int {
+	for depth := 0; at < len(data); {
+		switch data[at] {
 		case '"':
-			p.skipText()
+			at = skipText(data, at)
 		case '{', '[':
 			depth++
-			p.pos++
+			at++
 		case '}', ']':
 			depth--
-			p.pos++
+			at++
 		case ',', ':', ' ', '\t', '\n', '\r':
-			p.pos++
+			at++
 			continue
 		default:
-			p.skipWord()
+			at = skipWord(data, at)
 		}
 		if depth <= 0 {
-			return
+			break
 		}
 	}
+	return at
 }
 
-func (p *parser) skipText() {
-	for p.pos++; p.pos < len(p.data); p.pos++ {
-		switch p.data[p.pos] {
-		case '\\':
-			p.pos++
-		case '"':
-			p.pos++
-			return
+func skipText(data []byte, at int) int {
+	for at++; ; at += 2 {
+		if at, _ = plainText(data, at); !is(data, at, '\\') {
+			return min(at+1, len(data))
 		}
 	}
 }
 
 // skipWord moves behind a number, true, false or null.
-func (p *parser) skipWord() {
-	for p.pos < len(p.data) {
-		switch p.data[p.pos] {
+func skipWord(data []byte, at int) int {
+	for ; at < len(data); at++ {
+		switch data[at] {
 		case ',', ':', '}', ']', ' ', '\t', '\n', '\r':
-			return
+			return at
 		}
-		p.pos++
 	}
+	return at
 }
