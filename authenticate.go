@@ -20,19 +20,18 @@ func (c *checker) authenticate(r *request) claims.Decision {
 		// A gate before this one has checked it and let it in.
 		return c.guardCookie(r.Request, claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential})
 	}
-	r.state.token, r.state.opened, r.state.in, r.state.carrier = "", nil, nil, nil // of an earlier gate
+	r.state.token, r.state.opened, r.state.in, r.state.carrier = "", opened{}, nil, nil // of an earlier gate
 	return c.settle(r, c.findOut(r))
 }
 
 // findOut finds out whose the credential is that a client has sent.
 func (c *checker) findOut(r *request) claims.Decision {
-	sent := r.sentRequest()
-	found, reason := findCredential(sent, r.state.query, c.places)
+	found, reason := findCredential(r.sentHeader(), r.state.query, c.places)
 	switch {
 	case reason != "":
 		return claims.Decision{Verdict: claims.Refused, Reason: reason, Credential: found.place.kind()}
 	case found.place == nil:
-		return c.fromBrowser(r, sent)
+		return c.fromBrowser(r)
 	case found.place.Basic:
 		return c.guardCookie(r.Request, c.byBasic(r, found))
 	}
@@ -41,18 +40,18 @@ func (c *checker) findOut(r *request) claims.Decision {
 
 // fromBrowser looks at what browsers send by themselves, in the order of the
 // places: tokens in cookies, and sessions.
-func (c *checker) fromBrowser(r *request, sent *http.Request) claims.Decision {
+func (c *checker) fromBrowser(r *request) claims.Decision {
 	for i := range c.places {
 		p := &c.places[i]
 		if p.Session {
-			if d := p.openSession(r, sent); d.Identity != nil || d.Reason != "" {
+			if d := p.openSession(r); d.Identity != nil || d.Reason != "" {
 				return c.guardCookie(r.Request, d)
 			}
 		}
 		if p.Cookie == "" {
 			continue
 		}
-		if tokens := p.inCookies(sent); len(tokens) > 0 {
+		if tokens := p.inCookies(r.sentCookies()); len(tokens) > 0 {
 			return c.guardCookie(r.Request, p.checkAll(r, tokens))
 		}
 	}

@@ -151,9 +151,9 @@ type credential struct {
 // findCredential looks into the places. A credential in a header or the query
 // counts before a cookie, which browsers send by themselves. It returns a reason
 // if what is there cannot be one credential.
-func findCredential(r *http.Request, query string, places []place) (found credential, reason claims.Reason) {
+func findCredential(h http.Header, query string, places []place) (found credential, reason claims.Reason) {
 	for i := range places {
-		here, reason := places[i].look(r.Header, query)
+		here, reason := places[i].look(h, query)
 		switch {
 		case reason != "":
 			return credential{place: &places[i]}, reason
@@ -301,7 +301,8 @@ func withoutParameter(query, name string) string {
 }
 
 // inCookies returns the different values of the cookies of that name.
-func (p *place) inCookies(r *http.Request) (tokens []string) {
+func (p *place) inCookies(lines []string) (tokens []string) {
+	r := http.Request{Header: http.Header{"Cookie": lines}}
 	for _, cookie := range r.CookiesNamed(p.Cookie) {
 		if cookie.Value != "" && !slices.Contains(tokens, cookie.Value) && len(tokens) < maxSameCookies {
 			tokens = append(tokens, cookie.Value)
@@ -316,7 +317,7 @@ func (p *place) inCookies(r *http.Request) (tokens []string) {
 func crossOrigin(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		if r.Header.Get("Upgrade") == "" {
+		if first(r.Header["Upgrade"]) == "" {
 			return false
 		}
 	}

@@ -33,10 +33,10 @@ func FuzzCredential(f *testing.F) {
 			"Authorization": {authorization}, "X-Token": {header}, "Cookie": {cookie},
 		}}
 		for i := range places {
-			found, reason := findCredential(r, query, places[i:i+1])
+			found, reason := findCredential(r.Header, query, places[i:i+1])
 			checkCredential(t, &places[i], found, string(reason))
 		}
-		findCredential(r, query, places)
+		findCredential(r.Header, query, places)
 		rest := withoutParameter(query, "token")
 		want, _ := url.ParseQuery(query)
 		got, _ := url.ParseQuery(rest)

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-admit/admit/claims"
 	"github.com/caddy-admit/admit/internal/page"
 	"github.com/caddy-admit/admit/jwt"
+	"github.com/caddy-admit/admit/oauth"
 	"github.com/caddy-admit/admit/oauth/machine"
 )
 
@@ -29,10 +30,11 @@ type guard struct {
 	publicURL string // scheme and host, "" for those of the request
 	errors    string // how refusals are written, see Handler.Errors
 	look      *page.Look
-	prefix    string         // of the gate's own endpoints
-	login     bool           // browsers without an identity are sent to log in
-	logins    []*integration // those to log in with
-	closed    bool           // some rule has to hold for each request
+	prefix    string            // of the gate's own endpoints
+	login     bool              // browsers without an identity are sent to log in
+	logins    []*integration    // those to log in with
+	sessions  []*oauth.Sessions // of all integrations
+	closed    bool              // some rule has to hold for each request
 	resource  resource
 	exchange  map[string]*machine.Exchanger // by integration
 	exchanges taken                         // of the pool
@@ -76,6 +78,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // integrations of the gate are known by then.
 func (h *Handler) read(e *expander, g *guard) {
 	g.takeFrom(g.integrations)
+	for _, in := range g.integrations {
+		if in.sessions != nil {
+			g.sessions = append(g.sessions, in.sessions)
+		}
+	}
 	g.optional = h.Optional
 	for i := range h.Bypass {
 		g.bypass = append(g.bypass, h.Bypass[i].read(e))

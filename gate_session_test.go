@@ -313,3 +313,42 @@ func TestRefusedHere(t *testing.T) {
 		}
 	}
 }
+
+// A later gate still finds the session that one before it has taken out. What handlers
+// between them do to a token counts whatever cookies are beside it.
+func TestSessionBetweenGates(t *testing.T) {
+	global := homeIntegration(t, "home", "") + "admit api {\nsecret " + testSecret + "\nfrom header Authorization Bearer\n}\n"
+	f, _ := serveHome(t, global, "admit home {\nlogin\n}\n"+upstream(t))
+	tok := "Authorization: Bearer " + sign(t, testSecret, good(nil))
+	session := "Cookie: a=b; __Host-admit-home=" + f.browser().signIn().cookies["__Host-admit-home"]
+	for _, tc := range []struct {
+		earlier, between, later string
+		token, session          bool // gets in
+	}{
+		{"home", "request_header X-A b", "api", true, false},
+		{"home", "request_header -Authorization", "api", false, false},
+		{"home", "request_header -Cookie", "home", false, true},
+		{"api", "request_header X-A b", "home", false, true},
+		{"api", "request_header -Cookie", "home", false, true},
+		{"api", "request_header Cookie x=y", "home", false, true},
+	} {
+		f.reload(global, "route {\nadmit "+tc.earlier+" {\noptional\n}\n"+tc.between+"\nadmit "+tc.later+"\n"+upstream(t)+"\n}")
+		for _, row := range []struct {
+			headers []string
+			want    bool
+		}{
+			{[]string{"X: y"}, false},
+			{[]string{"Cookie: a=b"}, false},
+			{[]string{tok}, tc.token},
+			{[]string{tok, "Cookie: a=b"}, tc.token},
+			{[]string{tok, session}, tc.token || tc.session},
+			{[]string{session}, tc.session},
+		} {
+			if a := f.ask("GET", "localhost", "/x", row.headers...); a.reached() != row.want {
+				t.Errorf("%s, %s, %s: %.40q: %d", tc.earlier, tc.between, tc.later, row.headers, a.StatusCode)
+			} else if row.want && strings.Contains(a.seen(t).Header.Get("Cookie"), "admit") {
+				t.Errorf("%s, %s, %s: the application sees %v", tc.earlier, tc.between, tc.later, a.seen(t).Header)
+			}
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-admit/admit/oauth/machine"
 )
 
-// opened is a session that a request has.
+// opened is a session that a request has, zero for none.
 type opened struct {
 	in      *integration
 	session *oauth.Session
@@ -94,9 +94,10 @@ func (p *place) checkAPIKey(key string) (d claims.Decision) {
 
 // openSession opens the session of the first integration that has a good one. A
 // local user's counts as the list of users says now.
-func (p *place) openSession(r *request, sent *http.Request) (first claims.Decision) {
+func (p *place) openSession(r *request) (first claims.Decision) {
+	sent := r.sentCookies()
 	for _, in := range p.integrations {
-		session, err := in.sessions.Open(r.Context(), sent)
+		session, err := in.sessions.OpenLines(r.Context(), sent)
 		if errors.Is(err, oauth.ErrNoSession) {
 			continue
 		}
@@ -104,7 +105,7 @@ func (p *place) openSession(r *request, sent *http.Request) (first claims.Decisi
 		if err == nil {
 			var identified claims.Decision
 			if identified, err = in.identify(d, session); err == nil {
-				r.state.opened = &opened{in, session}
+				r.state.opened = opened{in, session}
 				return identified
 			}
 		}

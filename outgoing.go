@@ -103,7 +103,7 @@ func (g *guard) forwarded(s *state, d *claims.Decision) string {
 		}
 		return s.token
 	case "id_token":
-		if d.Credential == "session" && s.opened != nil {
+		if d.Credential == "session" && s.opened.session != nil {
 			return s.opened.session.IDToken
 		}
 	case "standard":
@@ -131,7 +131,7 @@ func (g *guard) exchanged(r *request, d *claims.Decision) (string, error) {
 // accessToken returns the access token of a session. One that has ended, because
 // nobody could renew it, is of no use to anybody.
 func (o *opened) accessToken() string {
-	if o == nil {
+	if o.session == nil {
 		return ""
 	}
 	tokens := &o.session.Tokens

@@ -69,10 +69,32 @@ func splitScript(path string) (script, info string, ok bool) {
 	return "", "", false
 }
 
+// sentCookies returns the lines of cookies that the client sent.
+func (r *request) sentCookies() []string {
+	switch s := r.state; {
+	case s.sent != nil:
+		return s.sent["Cookie"]
+	case s.cookies != nil:
+		return s.cookies
+	}
+	return r.Header["Cookie"]
+}
+
+// sentHeader returns the headers that the client sent, but perhaps for its cookies.
+func (r *request) sentHeader() http.Header {
+	if r.sentAllButCookies() {
+		return r.Header
+	}
+	return r.sentRequest().Header
+}
+
+// sentAllButCookies reports that no gate has changed another header than Cookie.
+func (r *request) sentAllButCookies() bool { return r.state.sent == nil && len(r.state.headers) == 0 }
+
 // sentRequest returns the request with the headers that the client sent.
 func (r *request) sentRequest() *http.Request {
 	s := r.state
-	if s.sent == nil && len(s.headers) == 0 {
+	if s.cookies == nil && r.sentAllButCookies() {
 		return r.Request // no gate has changed any
 	}
 	s.keepSent(r.Request)

@@ -85,23 +85,21 @@ func undecided(w http.ResponseWriter, err error) error {
 // gate's integrations, and what has a standard name. They are nobody else's
 // business.
 func (g *guard) stripCookies(r *http.Request, s *state) {
-	if !g.hasSessions() && !oauth.MayHoldStandard(r) {
-		return
+	sent := r.Header["Cookie"]
+	switch had := oauth.StripAll(r, g.sessions); {
+	case s.cookies != nil || s.sent != nil:
+	case had:
+		s.cookies = sent
+	case g.hasSessions():
+		s.cookies = slices.Clone(sent) // handlers change values where they lie
 	}
-	s.keepSent(r)
-	for _, in := range g.integrations {
-		if in.sessions != nil {
-			in.sessions.Strip(r)
-		}
-	}
-	oauth.StripStandard(r)
 }
 
 // renew notes that the session of a request is in use, and returns the writer of
 // its answer. That it could not be noted is no reason to refuse the request.
 func (g *guard) renew(w http.ResponseWriter, r *request) http.ResponseWriter {
-	o := r.state.opened
-	if o == nil || r.state.decision.Credential != "session" {
+	o := &r.state.opened
+	if o.session == nil || r.state.decision.Credential != "session" || o.in.sessions.Fresh(o.session) {
 		return w
 	}
 	before := len(w.Header()["Set-Cookie"])

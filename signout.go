@@ -29,9 +29,7 @@ func (g *guard) onHost(r *request) []*guard {
 }
 
 // hasSessions reports whether some integration of the gate has sessions.
-func (g *guard) hasSessions() bool {
-	return slices.ContainsFunc(g.integrations, func(in *integration) bool { return in.sessions != nil })
-}
+func (g *guard) hasSessions() bool { return len(g.sessions) > 0 }
 
 // serveLogout ends the sessions of this host, then that at the provider. A link of
 // another site, or an image, cannot do it: what is not asked for by a page of this

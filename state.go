@@ -21,13 +21,16 @@ type state struct {
 	decision claims.Decision
 	in       *integration // the one that vouches for the identity
 	token    string       // the one that was accepted, if the client sent one
-	opened   *opened
+	opened   opened
 	carrier  *carrier          // of the API key that counts, nil if it was sent by itself
 	dead     []*oauth.Sessions // whose cookies are no good and are to be deleted
 	outgoing outgoing          // what the gate under way has for the application
 	// sent holds the headers as the client sent them, once a gate changes one in
-	// which another may look for a credential.
-	sent http.Header
+	// which another may look for a credential; cookies holds the lines of Cookie as
+	// the client sent them, once a gate has looked for sessions there and unless sent
+	// came before.
+	sent    http.Header
+	cookies []string
 	// query is the one that the client sent, if kept.
 	query string
 	kept  bool
@@ -71,6 +74,9 @@ func (s *state) keepSent(r *http.Request) {
 		return
 	}
 	s.sent = r.Header.Clone()
+	if s.cookies != nil {
+		s.sent["Cookie"] = s.cookies
+	}
 	for _, name := range s.headers {
 		delete(s.sent, name)
 	}

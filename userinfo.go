@@ -43,7 +43,7 @@ func (g *guard) serveUserinfo(w http.ResponseWriter, r *request) (served bool, e
 	if info.Groups == nil {
 		info.Groups = []string{}
 	}
-	if o := r.state.opened; o != nil && d.Credential == "session" {
+	if o := &r.state.opened; o.session != nil && d.Credential == "session" {
 		end := o.in.sessions.Expires(o.session)
 		info.Expires = &end
 	}

@@ -97,7 +97,7 @@ func (c *sessionCookies) state(id string, kind AttemptKind) *http.Cookie {
 // against that (threat 48).
 func (s *Sessions) findAttempt(sealer *seal.Sealer, r *http.Request, name string, fits func(*Attempt) bool) *Attempt {
 	var tried []string
-	for other, value := range cookies(r) {
+	for other, value := range cookies(r.Header["Cookie"]) {
 		if other != name || len(tried) == maxSameCookies || slices.Contains(tried, value) {
 			continue
 		}
@@ -135,7 +135,7 @@ func (s *Sessions) dropAttempts(w http.ResponseWriter, r *http.Request, sealer *
 		began int64 // in Unix milliseconds, 0: not known
 	}
 	var states []state
-	for name := range cookies(r) {
+	for name := range cookies(r.Header["Cookie"]) {
 		known := func(s state) bool { return s.name == name }
 		if !s.cookies.isState(name) || slices.ContainsFunc(states, known) {
 			continue

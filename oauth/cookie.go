@@ -1,9 +1,7 @@
 package oauth
 
 import (
-	"iter"
 	"net/http"
-	"net/textproto"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +59,7 @@ func (c *sessionCookies) fits(text string) bool { return len(text) <= 2*c.room }
 // integrations that the request has: those of all gates of a host share it.
 func (c *sessionCookies) fitsBeside(text string, r *http.Request) bool {
 	size := len(text) + 2*(len("; =")+len(c.second))
-	for name, value := range cookies(r) {
+	for name, value := range cookies(r.Header["Cookie"]) {
 		if isStandard(name) && !c.owns(name) && !c.isState(name) {
 			size += len("; =") + len(name) + len(value)
 		}
@@ -79,7 +77,7 @@ func (c *sessionCookies) write(w http.ResponseWriter, r *http.Request, text stri
 	c.set(w, c.name, first, life)
 	if second != "" {
 		c.set(w, c.second, second, life)
-	} else if r == nil || len(c.find(r).second) > 0 {
+	} else if r == nil || len(c.find(r.Header["Cookie"]).second) > 0 {
 		c.set(w, c.second, "", 0)
 	}
 }
@@ -87,7 +85,7 @@ func (c *sessionCookies) write(w http.ResponseWriter, r *http.Request, text stri
 // clear deletes both chunks, and others of the name that the request has.
 func (c *sessionCookies) clear(w http.ResponseWriter, r *http.Request) {
 	names := []string{c.name, c.second}
-	for name := range cookies(r) {
+	for name := range cookies(r.Header["Cookie"]) {
 		short := len(name) <= len(c.second)+1
 		if len(names) < 2+maxSameCookies && short && c.chunk(name) && !slices.Contains(names, name) {
 			names = append(names, name)
@@ -127,8 +125,8 @@ type foundCookies struct {
 
 // find looks for the session's cookies. What is too long or has another alphabet
 // was never a session, and does not count against the bound.
-func (c *sessionCookies) find(r *http.Request) (found foundCookies) {
-	for name, value := range cookies(r) {
+func (c *sessionCookies) find(lines []string) (found foundCookies) {
+	for name, value := range cookies(lines) {
 		values := &found.first
 		switch name {
 		case c.name:
@@ -144,9 +142,9 @@ func (c *sessionCookies) find(r *http.Request) (found foundCookies) {
 	return found
 }
 
-// present reports whether a request has a cookie of the session.
-func (c *sessionCookies) present(r *http.Request) bool {
-	for name := range cookies(r) {
+// present reports whether there is a cookie of the session.
+func (c *sessionCookies) present(lines []string) bool {
+	for name := range cookies(lines) {
 		if c.chunk(name) {
 			return true
 		}
@@ -179,8 +177,8 @@ var alphabet64 = func() (set [256]bool) {
 }()
 
 // open returns what the cookies of a request hold that was sealed by us.
-func (c *sessionCookies) open(sealer *seal.Sealer, r *http.Request) (sessions []*Session) {
-	found := c.find(r)
+func (c *sessionCookies) open(sealer *seal.Sealer, lines []string) (sessions []*Session) {
+	found := c.find(lines)
 	for _, first := range found.first {
 		if session := c.openFirst(sealer, first, found.second); session != nil {
 			sessions = append(sessions, session)
@@ -239,80 +237,4 @@ func (c *sessionCookies) chunk(name string) bool {
 func (c *sessionCookies) owns(name string) bool {
 	rest, ok := strings.CutPrefix(name, c.name)
 	return ok && (c.chunk(name) || rest == loopInfix || strings.HasPrefix(rest, stateInfix))
-}
-
-// cookies goes through the cookies of a request: names and values as they are,
-// without the blanks around them.
-func cookies(r *http.Request) iter.Seq2[string, string] {
-	return func(yield func(name, value string) bool) {
-		for _, line := range r.Header["Cookie"] {
-			for pair := range strings.SplitSeq(line, ";") {
-				name, value, _ := strings.Cut(pair, "=")
-				if !yield(textproto.TrimString(name), textproto.TrimString(value)) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// strip takes the cookies that are ours out of a request.
-func (c *sessionCookies) strip(r *http.Request) { stripCookies(r, c.name, c.owns) }
-
-// StripStandard takes all cookies with a standard name out of a request, whichever
-// gate's they are: no application has a use for the sessions of another.
-func StripStandard(r *http.Request) { stripCookies(r, standardInfix, isStandard) }
-
-// MayHoldStandard reports whether a request may have a cookie for [StripStandard].
-func MayHoldStandard(r *http.Request) bool {
-	return slices.ContainsFunc(r.Header["Cookie"], func(line string) bool { return strings.Contains(line, standardInfix) })
-}
-
-// standardInfix is in all standard names.
-const standardInfix = "-admit"
-
-// isStandard reports whether a cookie has the name that one of a session or of a
-// login under way has by default.
-func isStandard(name string) bool {
-	for _, prefix := range []string{"__Host-admit", "__Secure-admit"} {
-		if rest, ok := strings.CutPrefix(name, prefix); ok && (rest == "" || rest[0] == '-' || rest[0] == '.') {
-			return true
-		}
-	}
-	return false
-}
-
-// stripCookies takes cookies out of a request. All their names hold a text.
-func stripCookies(r *http.Request, text string, owns func(name string) bool) {
-	lines := r.Header["Cookie"]
-	ours := func(line string) bool { return strings.Contains(line, text) }
-	if !slices.ContainsFunc(lines, ours) {
-		return
-	}
-	kept := make([]string, 0, len(lines))
-	for _, line := range lines {
-		if line = stripLine(line, owns); line != "" {
-			kept = append(kept, line)
-		}
-	}
-	if len(kept) == 0 {
-		delete(r.Header, "Cookie")
-		return
-	}
-	r.Header["Cookie"] = kept
-}
-
-// stripLine leaves a line without cookies of ours as it is. Of another one all
-// pairs stay as they are, and what was between the first and the last of them.
-func stripLine(line string, owns func(name string) bool) string {
-	pairs := strings.Split(line, ";")
-	all := len(pairs)
-	pairs = slices.DeleteFunc(pairs, func(pair string) bool {
-		name, _, _ := strings.Cut(pair, "=")
-		return owns(textproto.TrimString(name))
-	})
-	if len(pairs) == all {
-		return line
-	}
-	return textproto.TrimString(strings.Join(pairs, ";"))
 }

@@ -35,7 +35,7 @@ func (s *Sessions) Looping(r *http.Request) bool {
 
 // countedLogins reads the note of a browser, if it is one of the last minute.
 func (s *Sessions) countedLogins(r *http.Request) (count int, since time.Time) {
-	for name, value := range cookies(r) {
+	for name, value := range cookies(r.Header["Cookie"]) {
 		if name != s.cookies.name+loopInfix || len(value) > loopValues {
 			continue
 		}

@@ -102,7 +102,12 @@ func (s *Sessions) marksOf(names []mark, session *Session) []mark {
 // are not remembered are asked for all at once; each is asked for at most once in
 // 10 s, those of a user or of all for many sessions together.
 func (s *Sessions) revoked(ctx context.Context, session *Session) error {
-	made, now := s.marksMade.Load(), s.now()
+	return s.revokedAt(ctx, session, s.now())
+}
+
+// revokedAt is revoked for who has just asked for the time.
+func (s *Sessions) revokedAt(ctx context.Context, session *Session, now time.Time) error {
+	made := s.marksMade.Load()
 	if session.opened != nil {
 		if known := session.opened.unmarked.Load(); known != nil && known.marks == made && now.Before(known.until) && !now.Before(known.until.Add(-2*markLife)) {
 			return nil

@@ -111,8 +111,9 @@ func (s *Sessions) Expires(session *Session) time.Time {
 
 // over reports whether a session has ended by itself. One from the future has
 // too: else a clock that was set back would prolong it.
-func (s *Sessions) over(session *Session) bool {
-	now := s.now()
+func (s *Sessions) over(session *Session) bool { return s.overAt(session, s.now()) }
+
+func (s *Sessions) overAt(session *Session, now time.Time) bool {
 	return !now.Before(s.Expires(session)) || session.Began.After(now.Add(leeway))
 }
 
@@ -126,7 +127,7 @@ func (s *Sessions) Start(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err != nil {
 		return err
 	}
-	for _, old := range s.opened(seals, r) {
+	for _, old := range s.opened(seals, r.Header["Cookie"]) {
 		if !s.over(old) {
 			if err := s.end(ctx, old); err != nil {
 				return err
@@ -185,26 +186,42 @@ func reference(session *Session) *Session {
 // [ErrSessionExpired], [ErrSessionRevoked] or a [store.ErrUnavailable]. Of several
 // cookies of one name the latest login that counts wins, whatever the others are.
 func (s *Sessions) Open(ctx context.Context, r *http.Request) (*Session, error) {
-	return s.open(ctx, r, s.current)
+	return s.OpenLines(ctx, r.Header["Cookie"])
+}
+
+// OpenLines is Open for the lines of cookies in a request.
+func (s *Sessions) OpenLines(ctx context.Context, lines []string) (*Session, error) {
+	return s.open(ctx, lines, s.current)
 }
 
 // OpenToEnd is Open for a logout: it does not ask the provider, which may be down
 // or slow, and takes no notice of how long ago it was to be asked. What it returns
 // is for [Sessions.End] and lets nobody in.
 func (s *Sessions) OpenToEnd(ctx context.Context, r *http.Request) (*Session, error) {
-	return s.open(ctx, r, func(_ context.Context, session *Session) (*Session, error) { return session, nil })
+	return s.open(ctx, r.Header["Cookie"], func(_ context.Context, session *Session) (*Session, error) { return session, nil })
 }
 
-func (s *Sessions) open(ctx context.Context, r *http.Request, current func(context.Context, *Session) (*Session, error)) (*Session, error) {
-	if !s.cookies.present(r) {
+func (s *Sessions) open(ctx context.Context, lines []string, current func(context.Context, *Session) (*Session, error)) (*Session, error) {
+	first, second, alone := s.cookies.alone(lines)
+	if !alone && !s.cookies.present(lines) {
 		return nil, ErrNoSession
 	}
 	seals, err := s.sealers(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if alone { // without a list of one
+		session := s.openedAlone(seals, first, second)
+		if session == nil {
+			return nil, ErrSessionInvalid
+		}
+		if session, err = s.check(ctx, session); err != nil {
+			return nil, err
+		}
+		return current(ctx, session)
+	}
 	verdict := ErrSessionInvalid
-	for _, session := range s.opened(seals, r) {
+	for _, session := range s.opened(seals, lines) {
 		session, err := s.check(ctx, session)
 		if err == nil {
 			session, err = current(ctx, session)
@@ -221,11 +238,14 @@ func (s *Sessions) open(ctx context.Context, r *http.Request, current func(conte
 
 // opened returns the sessions and references in the cookies of a request, the
 // latest login first. They are genuine, and nothing more is known of them.
-func (s *Sessions) opened(seals *sessionSeals, r *http.Request) []*Session {
-	if first, second, ok := s.cookies.alone(r); ok {
-		return s.openedAlone(seals, first, second)
+func (s *Sessions) opened(seals *sessionSeals, lines []string) []*Session {
+	if first, second, ok := s.cookies.alone(lines); ok {
+		if session := s.openedAlone(seals, first, second); session != nil {
+			return []*Session{session}
+		}
+		return nil
 	}
-	sessions := s.cookies.open(seals.cookie, r)
+	sessions := s.cookies.open(seals.cookie, lines)
 	if len(sessions) > 1 {
 		slices.SortStableFunc(sessions, func(a, b *Session) int {
 			if c := b.Began.Compare(a.Began); c != 0 {
@@ -239,7 +259,8 @@ func (s *Sessions) opened(seals *sessionSeals, r *http.Request) []*Session {
 
 // check returns the session that a cookie stands for, if it counts.
 func (s *Sessions) check(ctx context.Context, session *Session) (*Session, error) {
-	if s.over(session) {
+	now := s.now()
+	if s.overAt(session, now) {
 		return nil, ErrSessionExpired
 	}
 	if session.stored {
@@ -253,45 +274,15 @@ func (s *Sessions) check(ctx context.Context, session *Session) (*Session, error
 		case err != nil:
 			return nil, err
 		}
-		if session = record; s.over(session) {
+		now = s.now() // it may have taken a while
+		if session = record; s.overAt(session, now) {
 			return nil, ErrSessionExpired
 		}
 	}
-	if err := s.revoked(ctx, session); err != nil {
+	if err := s.revokedAt(ctx, session, now); err != nil {
 		return nil, err
 	}
 	return session, nil
-}
-
-// Renew notes that an open session is in use, once a tenth of the idle time has
-// passed since that was noted last. A storage that cannot note it is no error:
-// the session lives on until its idle time is over.
-func (s *Sessions) Renew(ctx context.Context, w http.ResponseWriter, r *http.Request, session *Session) error {
-	now := s.now().Truncate(time.Millisecond)
-	if s.fresh(session, now) || s.over(session) {
-		return nil
-	}
-	seals, err := s.sealers(ctx)
-	if err != nil {
-		return err
-	}
-	renewed := *session
-	renewed.Seen = now
-	if session.stored {
-		if !s.renewRecord(ctx, seals, session.ID, now) {
-			return nil
-		}
-		renewed = *reference(session) // under the first secret from now on
-	}
-	if value := s.cookies.seal(seals.cookie, &renewed); s.cookies.fits(value) {
-		s.cookies.write(w, r, value, session.Ends.Sub(now))
-	}
-	return nil
-}
-
-// fresh reports whether a session needs no renewal at a time.
-func (s *Sessions) fresh(session *Session, now time.Time) bool {
-	return s.config.Idle == 0 || now.Sub(session.Seen) < s.config.Idle/10
 }
 
 // End ends a session everywhere: here at once, on other nodes within 10 s. So it
@@ -302,7 +293,7 @@ func (s *Sessions) End(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	s.Clear(w, r)
 	seals, err := s.sealers(ctx)
 	if err == nil {
-		for _, other := range s.opened(seals, r) {
+		for _, other := range s.opened(seals, r.Header["Cookie"]) {
 			if other.ID != session.ID && !s.over(other) {
 				err = errors.Join(err, s.end(ctx, other))
 			}
@@ -327,10 +318,6 @@ func (s *Sessions) end(ctx context.Context, session *Session) error {
 // Clear tells the browser to delete the session's cookies. A copy of them still
 // counts: see [Sessions.End].
 func (s *Sessions) Clear(w http.ResponseWriter, r *http.Request) { s.cookies.clear(w, r) }
-
-// Strip takes the cookies of these sessions and of logins under way out of a
-// request. Other cookies stay byte for byte.
-func (s *Sessions) Strip(r *http.Request) { s.cookies.strip(r) }
 
 // bounded is the context of one operation on the storage that is to be done also
 // when the client has gone.

@@ -2,113 +2,145 @@ package oauth
 
 import (
 	"bytes"
-	"net/http"
+	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddy-admit/admit/claims"
-	"github.com/caddy-admit/admit/jwt"
+	"github.com/caddy-admit/admit/internal/seal"
 )
 
 const (
 	// openedShards is into how many parts the memory of opened cookies is divided, so
-	// that requests rarely wait for each other.
+	// that those who put something in rarely wait for each other.
 	openedShards = 16
+	// openedPlaces is how many places one part has, each for a chain that is short.
+	openedPlaces = 512
 	// openedBytes bounds what one part holds.
-	openedBytes = 1 << 20
-	// openedSize is what an opened cookie takes beside its text, about.
+	openedBytes = 3 << 19
+	// openedSize is what an opened cookie takes beside its text and what that holds,
+	// about.
 	openedSize = 1 << 10
+	// openedStart is how much of a text says where it lies: there is the nonce of the
+	// seal, which is another one in each.
+	openedStart = 32
 )
 
 // openedCookies remembers what cookies hold that were opened: browsers send the same
 // one with every request. Only what was sealed by us is in it, so nobody can fill it
-// with anything else (threat 97).
-type openedCookies struct {
-	shards [openedShards]struct {
-		mu    sync.RWMutex
-		known map[cookieKey]*Session
-		bytes int
-	}
+// with anything else (threat 97). To look something up takes no lock and writes nothing.
+//
+// It holds the texts, and so compares all of them, which takes less time than any hash:
+// the secret that makes such texts is in the memory of this process too.
+type openedCookies struct{ shards [openedShards]openedShard }
+
+type openedShard struct {
+	table atomic.Pointer[openedTable] // nil before the first cookie
+
+	mu    sync.Mutex // of those who put something in
+	bytes int
+	hand  int // the place that is looked at next for something to take out
+	_     [64]byte
 }
 
-// cookieKey stands for the values of both cookies of a session.
-type cookieKey struct{ first, second [16]byte }
+type openedTable [openedPlaces]atomic.Pointer[openedCookie]
 
-func newCookieKey(first, second string) (k cookieKey) {
-	sum := jwt.NewCacheKey(first)
-	if k.first = sum.Sum(); second != "" {
-		sum = jwt.NewCacheKey(second)
-		k.second = sum.Sum()
-	}
-	return k
+// openedCookie is a session in the values of its cookies, of which the second is empty
+// if the first is all. It does not change.
+type openedCookie struct {
+	next          *openedCookie
+	first, second string
+	session       *Session
 }
 
-// get returns the session of two values, of which the second may be empty, opened by
-// open if it is not known. It is shared and must not be changed; nil is one that does
-// not open.
-func (o *openedCookies) get(first, second string, open func() *Session) *Session {
-	key := newCookieKey(first, second)
-	shard := &o.shards[key.first[0]%openedShards]
-	shard.mu.RLock()
-	session := shard.known[key]
-	shard.mu.RUnlock()
-	if session != nil {
-		return session
-	}
-	if session = open(); session == nil {
+func (c *openedCookie) size() int { return 2*(len(c.first)+len(c.second)) + openedSize }
+
+var openedSeed = maphash.MakeSeed()
+
+// place returns where a session lies.
+func (o *openedCookies) place(first string) (shard *openedShard, place uint64) {
+	sum := maphash.String(openedSeed, first[:min(len(first), openedStart)])
+	return &o.shards[sum%openedShards], sum / openedShards % openedPlaces
+}
+
+// get returns the session of two values, nil if it is not known. It is shared and must
+// not be changed. What was sent beside a first value that is all of a session does not
+// matter.
+func (o *openedCookies) get(first, second string) *Session {
+	shard, place := o.place(first)
+	table := shard.table.Load()
+	if table == nil {
 		return nil
 	}
+	for c := table[place].Load(); c != nil; c = c.next {
+		if c.first == first && (c.second == "" || c.second == second) {
+			return c.session
+		}
+	}
+	return nil
+}
+
+// put notes the session of two values and returns the one that is known from now on.
+func (o *openedCookies) put(first, second string, session *Session) *Session {
+	// The values are parts of all that the client sent as cookies.
+	c := &openedCookie{first: strings.Clone(first), second: strings.Clone(second), session: session}
+	shard, place := o.place(first)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if shard.known == nil {
-		shard.known = make(map[cookieKey]*Session)
+	if known := o.get(first, second); known != nil {
+		return known // somebody else was faster
 	}
-	if shard.known[key] == nil {
-		shard.bytes += session.opened.size + openedSize
+	if shard.table.Load() == nil {
+		shard.table.Store(new(openedTable))
 	}
-	shard.known[key] = session
-	for other, s := range shard.known { // in no order
-		if shard.bytes <= openedBytes {
-			break
-		}
-		if other != key {
-			shard.bytes -= s.opened.size + openedSize
-			delete(shard.known, other)
+	table := shard.table.Load()
+	for ; shard.bytes+c.size() > openedBytes; shard.hand++ {
+		for old := table[shard.hand%openedPlaces].Swap(nil); old != nil; old = old.next {
+			shard.bytes -= old.size()
 		}
 	}
+	shard.bytes += c.size()
+	c.next = table[place].Load()
+	table[place].Store(c)
 	return session
 }
 
-// openedAlone is opened for a request with one session, which is remembered.
-func (s *Sessions) openedAlone(seals *sessionSeals, first, second string) []*Session {
+// openedAlone is opened for a request with one session, which is remembered. It returns
+// nil for one that does not open.
+func (s *Sessions) openedAlone(seals *sessionSeals, first, second string) *Session {
 	if len(first) != s.cookies.room {
 		second = "" // a first chunk that is not full has none, whatever was sent beside it
 	}
-	session := s.memory.get(first, second, func() *Session {
-		var seconds []string
-		switch {
-		case !s.cookies.plausible(first):
-			return nil
-		case s.cookies.plausible(second):
-			seconds = []string{second}
-		}
-		session := s.cookies.openFirst(seals.cookie, first, seconds)
-		if session != nil {
-			session.Claims = bytes.Clone(session.Claims) // without what they were opened from
-			session.opened = &sessionMemo{size: len(first) + len(second)}
-		}
+	if session := s.memory.get(first, second); session != nil {
 		return session
-	})
+	}
+	session, second := s.cookies.openPair(seals.cookie, first, second)
 	if session == nil {
 		return nil
 	}
-	return []*Session{session}
+	session.Claims = bytes.Clone(session.Claims) // without what they were opened from
+	session.opened = new(sessionMemo)
+	return s.memory.put(first, second, session)
+}
+
+// openPair opens a first chunk with a second one, and else alone. It returns the second
+// one if that was of use.
+func (c *sessionCookies) openPair(sealer *seal.Sealer, first, second string) (*Session, string) {
+	if !c.plausible(first) {
+		return nil, ""
+	}
+	if c.plausible(second) {
+		if session := openText(sealer, first, second); session != nil {
+			return session, second
+		}
+	}
+	return openText(sealer, first, ""), ""
 }
 
 // sessionMemo is what was worked out about a session that does not change.
 type sessionMemo struct {
-	size     int // of the cookie's text
 	identity atomic.Pointer[sessionIdentity]
 	unmarked atomic.Pointer[unmarked]
 }
@@ -142,15 +174,23 @@ func (s *Session) Identity(of any, identify func() *claims.Identity) *claims.Ide
 
 // alone returns the values of the session's cookies in a request that has no two of
 // one name, as most do. Nothing but their length is checked.
-func (c *sessionCookies) alone(r *http.Request) (first, second string, ok bool) {
-	for name, value := range cookies(r) {
-		switch {
-		case name == c.name && first == "" && value != "" && len(value) <= c.room:
-			first = value
-		case name == c.second && second == "" && value != "" && len(value) <= c.room:
-			second = value
-		case name == c.name, name == c.second:
-			return "", "", false
+func (c *sessionCookies) alone(lines []string) (first, second string, ok bool) {
+	for _, line := range lines {
+		for name, value := "", ""; line != ""; {
+			name, value, line = cutCookie(line)
+			var found *string
+			switch name {
+			case c.name:
+				found = &first
+			case c.second:
+				found = &second
+			default:
+				continue
+			}
+			if *found != "" || value == "" || len(value) > c.room {
+				return "", "", false
+			}
+			*found = value
 		}
 	}
 	return first, second, first != ""

@@ -198,11 +198,11 @@ func (w *sessionWorld) answer(r *http.Request) string {
 // it may recall it; what the storage has said it knows all the time.
 func (w *sessionWorld) forget() (recall func()) {
 	s := w.here
-	var known [openedShards]map[cookieKey]*Session
+	var known [openedShards]*openedTable
 	var bytes [openedShards]int
 	for i := range s.memory.shards {
 		shard := &s.memory.shards[i]
-		known[i], bytes[i], shard.known, shard.bytes = shard.known, shard.bytes, nil, 0
+		known[i], bytes[i], shard.bytes = shard.table.Swap(nil), shard.bytes, 0
 	}
 	records := map[*Session]*sessionMemo{}
 	s.records.mu.Lock()
@@ -213,7 +213,8 @@ func (w *sessionWorld) forget() (recall func()) {
 	return func() {
 		for i := range s.memory.shards {
 			shard := &s.memory.shards[i]
-			shard.known, shard.bytes = known[i], bytes[i]
+			shard.table.Store(known[i])
+			shard.bytes = bytes[i]
 		}
 		for record, opened := range records {
 			record.opened = opened

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -90,6 +91,40 @@ func openRecord(seals *sessionSeals, value []byte) (*Session, error) {
 	}
 	session.stored, session.opened = true, new(sessionMemo)
 	return session, nil
+}
+
+// Renew notes that an open session is in use, once a tenth of the idle time has
+// passed since that was noted last. A storage that cannot note it is no error:
+// the session lives on until its idle time is over.
+func (s *Sessions) Renew(ctx context.Context, w http.ResponseWriter, r *http.Request, session *Session) error {
+	now := s.now().Truncate(time.Millisecond)
+	if s.fresh(session, now) || s.over(session) {
+		return nil
+	}
+	seals, err := s.sealers(ctx)
+	if err != nil {
+		return err
+	}
+	renewed := *session
+	renewed.Seen = now
+	if session.stored {
+		if !s.renewRecord(ctx, seals, session.ID, now) {
+			return nil
+		}
+		renewed = *reference(session) // under the first secret from now on
+	}
+	if value := s.cookies.seal(seals.cookie, &renewed); s.cookies.fits(value) {
+		s.cookies.write(w, r, value, session.Ends.Sub(now))
+	}
+	return nil
+}
+
+// Fresh reports whether Renew has nothing to note about a session, as most often.
+func (s *Sessions) Fresh(session *Session) bool { return s.fresh(session, s.now()) }
+
+// fresh reports whether a session needs no renewal at a time.
+func (s *Sessions) fresh(session *Session, now time.Time) bool {
+	return s.config.Idle == 0 || now.Sub(session.Seen) < s.config.Idle/10
 }
 
 const (

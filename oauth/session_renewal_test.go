@@ -52,7 +52,7 @@ func TestRefreshKeeps(t *testing.T) {
 // openedID returns the ID of the session that a browser's cookie holds.
 func openedID(s *Sessions, b browser) string {
 	seals, _ := s.seals.get(context.Background(), secretName)
-	return s.opened(seals, b.request())[0].ID
+	return s.opened(seals, b.request().Header["Cookie"])[0].ID
 }
 
 // TestRefreshSoon: a provider that says that everything ends at once is asked every
