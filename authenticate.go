@@ -161,13 +161,9 @@ func (in *integration) verify(ctx context.Context, token *jwt.Token, key *jwt.Ca
 		d.Integration = in.name
 		return d
 	}
-	set, keep := token.Claims, key != nil && in.kept != nil
-	if keep {
-		set = set.Clone() // without the rest of the token
-	}
-	if d.Identity = in.mapping.Identify(set); d.Identity == nil {
+	if d.Identity = in.mapping.Identify(token.Claims); d.Identity == nil {
 		d.Verdict, d.Reason = claims.Refused, claims.NoIdentity
-	} else if keep {
+	} else if key != nil && in.kept != nil {
 		in.kept.Keep(*key, token, d.Identity)
 	}
 	return d

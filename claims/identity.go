@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"unicode"
-	"unsafe"
 )
 
 // Mapping says how an identity is read out of the claims of one integration. It
@@ -35,69 +33,58 @@ type Mapping struct {
 	VerifiedDomain bool
 }
 
-// Identity is who a request comes from.
+// Identity is who a request comes from. It holds the claims themselves, so that one
+// that is kept for long takes few pieces of memory. What a request asks of one that is
+// known from before comes first, in one line of the processor's cache.
 type Identity struct {
-	mapping *Mapping
-	claims  *Set
-	user    string
-	// userValue is user, boxed once.
-	userValue any
-
-	once   sync.Once
-	groups []string
-
-	remembered atomic.Pointer[remembered]
 	judged     memory
+	user       string
+	remembered atomic.Pointer[remembered]
+
+	asked   atomic.Uint64 // the number of who has asked for texts last
+	mapping *Mapping
+	claims  Set
+	groups  []string
+	reading atomic.Uint32 // how far groups are: unread, being set, or to be read
 }
 
-// remembered is something that was made of an identity, for whoever has the number.
-type remembered struct {
-	number uint64
-	texts  []string
-}
-
-// Remember returns the texts that make makes of the identity, which somebody with a
-// number of his own asks for again and again. It keeps the last ones only, and none
-// that take more than 160 bytes: [Identity.Size] counts them before they are there.
-// They must not be changed.
-func (id *Identity) Remember(number uint64, make func() []string) []string {
-	if known := id.remembered.Load(); known != nil && known.number == number {
-		return known.texts
-	}
-	texts := make()
-	size := int(unsafe.Sizeof(remembered{})) + len(texts)*int(unsafe.Sizeof(""))
-	for _, text := range texts {
-		size += len(text)
-	}
-	if size <= toRemember {
-		id.remembered.Store(&remembered{number, texts})
-	}
-	return texts
-}
+const (
+	groupsUnread = iota
+	groupsBeingSet
+	groupsRead
+)
 
 // Identify reads the identity out of s. It returns nil if there is no usable
 // user id: none of the claims is present, or the first one that is holds
 // control characters.
 func (m *Mapping) Identify(s *Set) *Identity {
-	id := &Identity{mapping: m, claims: s, userValue: ""}
-	for _, path := range m.User {
-		if user := m.userID(s, path); user != "" {
+	id := &Identity{mapping: m}
+	if s != nil {
+		id.claims = *s
+	}
+	if !id.findUser() {
+		return nil
+	}
+	return id
+}
+
+func (id *Identity) findUser() bool {
+	m := id.mapping
+	for i := range m.User {
+		if user := m.userID(&id.claims, &m.User[i]); user != "" {
 			if strings.ContainsFunc(user, unicode.IsControl) {
-				return nil
+				return false
 			}
-			id.user, id.userValue = user, user
-			return id
+			id.user = user
+			return true
 		}
 	}
-	if m.AnyUser {
-		return id
-	}
-	return nil
+	return m.AnyUser
 }
 
 // userID returns the text of a claim that may be a user id: a string, or a
 // number in claims other than "sub", which is always text (RFC 7519 section 4.1.2).
-func (m *Mapping) userID(s *Set, path Path) string {
+func (m *Mapping) userID(s *Set, path *Path) string {
 	v, every := path.find(s)
 	if every || pointed(s, path) || !v.IsString() && (!v.IsNumber() || path.whole == "sub") {
 		return ""
@@ -115,42 +102,31 @@ func (m *Mapping) userID(s *Set, path Path) string {
 // User returns the user id; it is empty only where [Mapping.AnyUser] permits it.
 func (id *Identity) User() string { return id.user }
 
-// UserValue returns the user id for places that hold values of any type.
-func (id *Identity) UserValue() any { return id.userValue }
-
 // Integration returns the name of the integration that vouches for the identity.
 func (id *Identity) Integration() string { return id.mapping.Integration }
 
 // Claims returns the claims that the identity was read from.
-func (id *Identity) Claims() *Set { return id.claims }
+func (id *Identity) Claims() *Set { return &id.claims }
 
 // Groups returns the groups after mapping, each once, in the order of the
 // claims. They are read when first asked for. The list must not be changed.
 func (id *Identity) Groups() []string {
-	id.once.Do(func() { id.groups = id.mapping.readGroups(id.claims) })
-	return id.groups
-}
-
-// toRemember is the most that [Identity.Remember] adds later, enough for a few
-// headers.
-const toRemember = 160
-
-// Size returns about how many bytes of memory the identity takes with everything
-// that hangs on it alone, what it may come to remember included. It reads the groups,
-// so that none are read later.
-func (id *Identity) Size() int {
-	groups := id.Groups()
-	size := int(unsafe.Sizeof(*id)) + id.claims.size() + len(id.user) + (1+cap(groups))*int(unsafe.Sizeof("")) + toRemember + int(judgedSets*judgedSize.Load())
-	for _, group := range groups {
-		size += len(group) // more than it is where the text is a part of the claims
+	if id.reading.Load() == groupsRead {
+		return id.groups
 	}
-	return size
+	// Whoever asks at the same time reads them too and finds the same.
+	groups := id.mapping.readGroups(&id.claims)
+	if id.reading.CompareAndSwap(groupsUnread, groupsBeingSet) {
+		id.groups = groups
+		id.reading.Store(groupsRead)
+	}
+	return groups
 }
 
 func (m *Mapping) readGroups(s *Set) []string {
 	var groups distinctTexts
-	for _, path := range m.Groups {
-		m.readPath(s, path, true, func(name []byte) bool {
+	for i := range m.Groups {
+		m.readPath(s, &m.Groups[i], true, func(name []byte) bool {
 			local, mapped := m.GroupMap[string(name)]
 			for _, group := range local {
 				groups.add(group)
@@ -173,6 +149,9 @@ type distinctTexts struct {
 func (d *distinctTexts) add(text string) {
 	if text == "" || d.has(text) {
 		return
+	}
+	if d.list == nil {
+		d.list = make([]string, 0, 4) // two or three are the rule
 	}
 	d.list = append(d.list, text)
 	if d.seen != nil {
@@ -233,7 +212,7 @@ const (
 // pointed reports whether a token leaves a claim out and says where it can be
 // had instead (OpenID Connect Core section 5.6.2; the group overage of Entra ID).
 // Such a claim is neither present nor absent: nobody here knows its value.
-func pointed(s *Set, path Path) bool {
+func pointed(s *Set, path *Path) bool {
 	if s == nil || !s.points {
 		return false
 	}

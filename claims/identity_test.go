@@ -1,10 +1,13 @@
 package claims
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"unsafe"
 )
 
 func TestIdentify(t *testing.T) {
@@ -56,7 +59,7 @@ func TestIdentify(t *testing.T) {
 	}
 	anybody := Mapping{Integration: "i", User: paths("sub"), AnyUser: true}
 	s := parse(t, `{"a":1}`)
-	if id := anybody.Identify(s); id == nil || id.User() != "" || id.Integration() != "i" || id.Claims() != s {
+	if id := anybody.Identify(s); id == nil || id.User() != "" || id.Integration() != "i" || !bytes.Equal(id.Claims().Bytes(), s.Bytes()) {
 		t.Errorf("anybody: got %+v", id)
 	}
 	id := anybody.Identify(s)
@@ -196,17 +199,75 @@ func TestRemember(t *testing.T) {
 		text   string
 		made   int
 	}{
-		{1, "a", 1},
-		{1, "a", 1},
-		{2, "b", 2},
-		{2, "b", 2},
+		{1, "a", 1}, // it may be the last time
+		{1, "a", 2},
+		{1, "a", 2},
+		{2, "b", 3},
 		{1, "a", 3},
-		{3, strings.Repeat("x", toRemember), 4},
-		{3, strings.Repeat("x", toRemember), 5},
+		{2, "b", 4},
+		{2, "b", 4},
 		{1, "a", 5},
+		{1, "a", 6},
+		{3, strings.Repeat("x", toRemember), 7},
+		{3, strings.Repeat("x", toRemember), 8},
+		{3, strings.Repeat("x", toRemember), 9},
+		{1, "a", 9},
 	} {
 		if got := ask(step.number, step.text); got != step.text || made != step.made {
 			t.Errorf("step %d: got %.10q, made %d times, want %d", i, got, made, step.made)
 		}
+	}
+}
+
+// threat 97: who keeps an identity has a copy that says the same, holds on to nothing of
+// what it was read from and is as large as it is said to be.
+func TestCopyTo(t *testing.T) {
+	m := &Mapping{
+		Integration: "i", User: paths("email", "sub"), Groups: paths("groups", "roles"), AnyUser: true,
+		GroupMap: map[string][]string{"g": {"staff", "all"}},
+	}
+	for _, text := range []string{
+		`{"sub":"ada","groups":["g","x","x"],"roles":["\u0041",7]}`,
+		`{"email":"Ada@CORP.example", "hasgroups":true,"a":{"b":[1,"c"]}}`,
+		`{"s\u0075b":"\u0041da"}`, `{}`, manyMembers(100, "x"),
+	} {
+		data := []byte("before" + text + "behind")
+		set, err := Parse(data[6 : 6+len(text)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := m.Identify(set)
+		var kept Identity
+		size := id.CopyTo(&kept)
+		user, groups := strings.Clone(id.User()), fmt.Sprint(id.Groups())
+		clear(data)
+		if kept.User() != user || fmt.Sprint(kept.Groups()) != groups || kept.Integration() != "i" {
+			t.Errorf("%s: got %s %s", text, kept.User(), kept.Groups())
+		}
+		if got := kept.Claims(); string(got.Bytes()) != text || got.points != set.points || got.escaped != set.escaped {
+			t.Errorf("%s: got %s", text, got.Bytes())
+		}
+		compareMembers(t, kept.Claims(), []byte(text))
+		if least := int(unsafe.Sizeof(kept)) + len(text) + 8*len(set.members); size < least || size > least+toRemember+200 {
+			t.Errorf("%s: %d bytes, it takes %d", text, size, least)
+		}
+	}
+}
+
+// Whoever asks for the groups at the same time gets the same.
+func TestGroupsAtOnce(t *testing.T) {
+	for range 100 {
+		id := (&Mapping{User: paths("sub"), Groups: paths("groups")}).Identify(parse(t, `{"sub":"a","groups":["x","y"]}`))
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 2 {
+					if got := id.Groups(); !slices.Equal(got, []string{"x", "y"}) {
+						t.Errorf("got %q", got)
+					}
+				}
+			})
+		}
+		wg.Wait()
 	}
 }

@@ -14,14 +14,14 @@ func (id *Identity) Claim(name string) (texts []string, list bool) {
 		}
 		paths = []Path{path}
 	}
-	m.readAll(id.claims, paths, true, func(text []byte) bool {
+	m.readAll(&id.claims, paths, true, func(text []byte) bool {
 		texts = append(texts, string(text))
 		return true
 	})
 	list = len(texts) > 1
-	for _, path := range paths {
-		v, every := path.find(id.claims)
-		list = list || every || v.IsArray() || v.IsObject() || path.split
+	for i := range paths {
+		v, every := paths[i].find(&id.claims)
+		list = list || every || v.IsArray() || v.IsObject() || paths[i].split
 	}
 	return texts, list
 }

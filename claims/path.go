@@ -72,11 +72,11 @@ func (p Path) String() string { return p.text }
 func (p Path) MarshalText() ([]byte, error) { return []byte(p.text), nil }
 
 // top returns the top-level claim that the path leads into.
-func (p Path) top() string { return p.parts[0] }
+func (p *Path) top() string { return p.parts[0] }
 
 // find returns the value that the path names; every says that not the value
 // itself counts but each of its members.
-func (p Path) find(s *Set) (v Value, every bool) {
+func (p *Path) find(s *Set) (v Value, every bool) {
 	if v = s.Get(p.whole); v.Exists() {
 		return v, false
 	}
@@ -91,7 +91,7 @@ func (p Path) find(s *Set) (v Value, every bool) {
 // a string, a number and a boolean offer themselves, a list its elements, an
 // object its keys. It stops when yield returns false, and says so by false. The
 // text is valid only during the call.
-func (p Path) values(s *Set, yield func(text []byte) bool) bool {
+func (p *Path) values(s *Set, yield func(text []byte) bool) bool {
 	v, every := p.find(s)
 	if !every {
 		return p.offer(v, yield)
@@ -102,7 +102,7 @@ func (p Path) values(s *Set, yield func(text []byte) bool) bool {
 	return v.fields(func(_, value Value) bool { return p.offer(value, yield) })
 }
 
-func (p Path) offer(v Value, yield func([]byte) bool) bool {
+func (p *Path) offer(v Value, yield func([]byte) bool) bool {
 	switch v.kind() {
 	case '[':
 		return v.elements(func(e Value) bool {
@@ -135,7 +135,7 @@ func eachWord(text []byte, yield func([]byte) bool) bool {
 // Text returns the text of the string that the path names in s. there reports
 // whether anything is there, be it of another type or pointed at elsewhere.
 func (p Path) Text(s *Set) (text string, there bool) {
-	if pointed(s, p) {
+	if pointed(s, &p) {
 		return "", true
 	}
 	v, every := p.find(s)

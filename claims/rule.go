@@ -146,7 +146,7 @@ func (r *reader) read(id *Identity, vouched bool, yield func([]byte) bool) (know
 	m := id.mapping
 	switch r.kind {
 	case readUser:
-		if anyPointed(id.claims, m.User) {
+		if anyPointed(&id.claims, m.User) {
 			return false
 		}
 		if id.user != "" {
@@ -157,7 +157,7 @@ func (r *reader) read(id *Identity, vouched bool, yield func([]byte) bool) (know
 		yield(view(m.Integration))
 		return true
 	case readGroups:
-		if anyPointed(id.claims, m.Groups) {
+		if anyPointed(&id.claims, m.Groups) {
 			return false
 		}
 		for _, group := range id.Groups() {
@@ -168,10 +168,10 @@ func (r *reader) read(id *Identity, vouched bool, yield func([]byte) bool) (know
 		return true
 	case readClaim:
 		if paths, ok := m.Named[r.name]; ok {
-			return m.readAll(id.claims, paths, vouched, yield)
+			return m.readAll(&id.claims, paths, vouched, yield)
 		}
 	}
-	return m.readPath(id.claims, r.path, vouched, yield)
+	return m.readPath(&id.claims, &r.path, vouched, yield)
 }
 
 func (m *Mapping) readAll(s *Set, paths []Path, vouched bool, yield func([]byte) bool) (known bool) {
@@ -179,8 +179,8 @@ func (m *Mapping) readAll(s *Set, paths []Path, vouched bool, yield func([]byte)
 		return false
 	}
 	more := true
-	for _, path := range paths {
-		m.readPath(s, path, vouched, func(text []byte) bool {
+	for i := range paths {
+		m.readPath(s, &paths[i], vouched, func(text []byte) bool {
 			more = yield(text)
 			return more
 		})
@@ -191,7 +191,7 @@ func (m *Mapping) readAll(s *Set, paths []Path, vouched bool, yield func([]byte)
 	return true
 }
 
-func (m *Mapping) readPath(s *Set, path Path, vouched bool, yield func([]byte) bool) (known bool) {
+func (m *Mapping) readPath(s *Set, path *Path, vouched bool, yield func([]byte) bool) (known bool) {
 	if pointed(s, path) {
 		return false
 	}
@@ -212,8 +212,11 @@ func (m *Mapping) readPath(s *Set, path Path, vouched bool, yield func([]byte) b
 }
 
 func anyPointed(s *Set, paths []Path) bool {
-	for _, path := range paths {
-		if pointed(s, path) {
+	if s == nil || !s.points { // nor does any of many
+		return false
+	}
+	for i := range paths {
+		if pointed(s, &paths[i]) {
 			return true
 		}
 	}

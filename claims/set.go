@@ -3,7 +3,6 @@ package claims
 import (
 	"bytes"
 	"iter"
-	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -101,14 +100,28 @@ func (s *Set) All() iter.Seq2[string, Value] {
 	}
 }
 
-// Clone returns a copy that shares nothing with s and holds no more than it needs.
-func (s *Set) Clone() *Set {
-	return &Set{data: bytes.Clone(s.data), members: slices.Clone(s.members), escaped: s.escaped, points: s.points}
+// copied returns a copy that shares nothing with s, in one piece of memory that is no
+// larger than it needs: the members, then the data.
+func (s *Set) copied() Set {
+	n := len(s.members)
+	room := make([]member, n+(len(s.data)+int(memberSize)-1)/int(memberSize))
+	copy(room, s.members)
+	data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(room[n:]))), len(s.data))
+	copy(data, s.data)
+	return Set{data: data, members: room[:n:n], escaped: s.escaped, points: s.points}
+}
+
+const memberSize = unsafe.Sizeof(member{})
+
+// holds reports whether a text is a part of the data.
+func (s *Set) holds(text string) bool {
+	at, first := uintptr(unsafe.Pointer(unsafe.StringData(text))), uintptr(unsafe.Pointer(unsafe.SliceData(s.data)))
+	return at >= first && at < first+uintptr(len(s.data))
 }
 
 // size returns about how many bytes of memory s takes.
 func (s *Set) size() int {
-	return int(unsafe.Sizeof(*s)) + cap(s.data) + cap(s.members)*int(unsafe.Sizeof(member{}))
+	return int(unsafe.Sizeof(*s)) + cap(s.data) + cap(s.members)*int(memberSize)
 }
 
 // Has reports whether a claim is there, null or not.

@@ -51,24 +51,27 @@ type table []atomic.Pointer[Entry]
 // chain returns the beginning of the chain that a key belongs to.
 func (t table) chain(place uint64) *atomic.Pointer[Entry] { return &t[place>>32&uint64(len(t)-1)] }
 
-// Entry is a token that was verified.
+// Entry is a token that was verified. It is one piece of memory with the identity. What
+// a request looks at comes first: 64 bytes here, and the first ones of the identity.
 type Entry struct {
-	next     atomic.Pointer[Entry]
-	sum      [16]byte
-	place    uint64
-	space    *Space
-	identity *claims.Identity
-	keys     *KeySet // those that the signature was checked with
-	times    times
-	size     int32
-	used     atomic.Bool // since the hand came by last
+	next        atomic.Pointer[Entry]
+	sum         [16]byte
+	from, until float64 // when the token counts, in seconds since 1970, see [rules.window]
+	keys        *KeySet // those that the signature was checked with
+	space       *Space
+	used        atomic.Bool // since the hand came by last
+	size        int32
+
+	identity claims.Identity
+
+	place uint64
 }
 
 // Space returns where the entry belongs.
 func (e *Entry) Space() *Space { return e.space }
 
 // Identity returns whose the token is. It holds the claims.
-func (e *Entry) Identity() *claims.Identity { return e.identity }
+func (e *Entry) Identity() *claims.Identity { return &e.identity }
 
 // NewCache makes a cache for at most that many entries and about that many bytes of
 // memory. 0 entries: only the bytes bound it. It takes memory as it fills.
@@ -144,20 +147,21 @@ func (s *Space) Close() {
 
 // entrySize is what an entry takes beside the identity: itself, and its place in a
 // table that is half empty.
-const entrySize = int(unsafe.Sizeof(Entry{})) + 2*int(unsafe.Sizeof(uintptr(0)))
+const entrySize = int(unsafe.Sizeof(Entry{})-unsafe.Sizeof(claims.Identity{})) + 2*int(unsafe.Sizeof(uintptr(0)))
 
-// Keep puts a token into the space that a verifier has just accepted. The identity
-// must hold on to nothing of the token, see [claims.Set.Clone].
+// Keep puts a token into the space that a verifier has just accepted, with a copy of
+// whose it is that holds on to nothing else of the token.
 func (s *Space) Keep(k CacheKey, t *Token, id *claims.Identity) {
 	if t.keys == nil {
 		return // nobody has accepted it
 	}
-	size := entrySize + id.Size()
+	e := &Entry{sum: k.sum, from: t.from, until: t.until, keys: t.keys, space: s, place: k.place}
+	size := entrySize + id.CopyTo(&e.identity)
 	sh := s.cache.shard(k.place)
 	if int64(size) > s.cache.bytes {
 		return
 	}
-	e := &Entry{sum: k.sum, place: k.place, space: s, identity: id, keys: t.keys, times: t.times, size: int32(size)}
+	e.size = int32(size)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if s.closed.Load() {
@@ -243,7 +247,7 @@ func (s *shard) sweep(now float64) {
 	if t == nil {
 		return
 	}
-	expired := func(e *Entry) bool { return e.times.hasExp && now >= e.times.exp+maxLeeway.Seconds() }
+	expired := func(e *Entry) bool { return now >= e.until }
 	for range 2 {
 		s.clear(&(*t)[s.broom&(len(*t)-1)], expired)
 		s.broom++

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -21,17 +23,17 @@ func keep(tb testing.TB, s *Space, v *Verifier, raw string) CacheKey {
 		tb.Fatal(err)
 	}
 	k := NewCacheKey(raw)
-	s.Keep(k, token, testMapping.Identify(token.Claims.Clone()))
+	s.Keep(k, token, testMapping.Identify(token.Claims))
 	return k
 }
 
 // kept makes something that can be put into a cache without verifying anything.
 func kept(n int) (CacheKey, *Token, *claims.Identity) {
 	t := &Token{keys: &KeySet{}, checked: seconds(noon)}
-	t.times.exp, t.times.hasExp = seconds(noon)+300, true
+	t.until = seconds(noon) + 300
 	set := must(claims.Parse(fmt.Appendf(nil, `{"iss":"https://idp.example/realms/corp","aud":"api","sub":"5f0c2a9e-8f3e-4f7b-9a54-%012d","iat":1700000000,"nbf":1700000000,"exp":1700000300,`+
 		`"jti":"4d2f3c1b-7f4e-4a0b-a1d5-%012d","email":"ann@corp.example","groups":["staff","admins"],"roles":["reader","writer"],"pad":%q}`, n, n, strings.Repeat("x", 190))))
-	return NewCacheKey(fmt.Sprint("token ", n)), t, testMapping.Identify(set.Clone())
+	return NewCacheKey(fmt.Sprint("token ", n)), t, testMapping.Identify(set)
 }
 
 // What is found is what was kept, in its own space. threat 7: another spelling of a
@@ -157,6 +159,44 @@ func TestRecheck(t *testing.T) {
 				t.Errorf("Recheck says %q, Verify %q", got, tc.want)
 			}
 		})
+	}
+}
+
+// The window of a token is when it is accepted, to the last bit.
+func TestWindow(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	inside := 0
+	for range 20_000 {
+		at := func() float64 { return 1.7e9 + float64(random.IntN(4000)) + float64(random.IntN(2))*random.Float64() }
+		r := rules{Policy: Policy{
+			Leeway: time.Duration(random.IntN(300)) * time.Second, MaxAge: time.Duration(random.IntN(2)*random.IntN(3000)) * time.Second,
+			ExpiryOptional: random.IntN(2) == 0,
+		}}
+		times := times{exp: at(), nbf: at(), iat: at(), hasExp: random.IntN(4) > 0, hasNbf: random.IntN(4) > 0, hasIat: random.IntN(4) > 0}
+		from, until := r.window(times)
+		var accepted, in int
+		for _, now := range []float64{at(), at(), from, until, math.Nextafter(from, 0), math.Nextafter(until, 0), math.Nextafter(until, 4e9), -1e300, 1e300} {
+			if math.IsInf(now, 0) {
+				continue
+			}
+			if r.timely(times, now) == "" {
+				accepted++
+				if now < from || now >= until {
+					t.Fatalf("%+v, %+v: accepted at %v, the window is %v to %v", r.Policy, times, now, from, until)
+				}
+			}
+			if now >= from && now < until {
+				in++
+			}
+		}
+		// What is never accepted has no entry, so its window does not matter.
+		if accepted > 0 && accepted != in {
+			t.Fatalf("%+v, %+v: %d moments are in the window %v to %v, %d are accepted", r.Policy, times, in, from, until, accepted)
+		}
+		inside += accepted
+	}
+	if inside < 10_000 {
+		t.Errorf("only %d moments were accepted", inside)
 	}
 }
 

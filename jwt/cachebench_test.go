@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/caddy-admit/admit/claims"
@@ -104,7 +107,7 @@ func BenchmarkCacheFind(b *testing.B) {
 	}
 }
 
-// BenchmarkKeep puts tokens into a cache that is full.
+// BenchmarkKeep puts tokens into a cache that is full, which makes copies of them.
 func BenchmarkKeep(b *testing.B) {
 	s := NewCache(0, 4<<20).NewSpace()
 	keys := make([]CacheKey, 20_000)
@@ -139,4 +142,64 @@ func TestHitAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { check(i); i++ }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// BenchmarkHitAmong is what a hit takes of the cache's memory: tokens in no order, whose
+// keys are at hand, from looking one up to the decision of rules and two headers.
+func BenchmarkHitAmong(b *testing.B) {
+	const n = 10_000
+	v, s := benchVerifier(b, "HS256"), NewCache(0, 64<<20).NewSpace()
+	keys := make([]CacheKey, n)
+	for i := range keys {
+		keys[i] = keep(b, s, v, benchToken("HS256", "jti", fmt.Sprintf(`"4d2f3c1b-7f4e-4a0b-a1d5-%012d"`, i)))
+	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(n, func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	rules, ctx := benchRules(), context.Background()
+	rules.Remember()
+	check := func(k *CacheKey) (sum int) {
+		e := s.Cache().Find(*k)
+		if sure, err := v.Recheck(ctx, e); !sure || err != nil {
+			b.Error(sure, err)
+		}
+		e.Mark()
+		id := e.Identity()
+		if reason, _ := rules.Judge(id, nil); reason != "" {
+			b.Error(reason)
+		}
+		for _, text := range id.Remember(1, func() []string { return []string{id.User(), strings.Join(id.Groups(), ",")} }) {
+			sum += int(text[0]) + int(text[len(text)-1]) // as who copies it
+		}
+		return sum
+	}
+	for range 3 {
+		for i := range keys {
+			check(&keys[i])
+		}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		check(&keys[i%n])
+	}
+}
+
+// BenchmarkCollection is what the garbage collector spends on 50,000 tokens.
+func BenchmarkCollection(b *testing.B) {
+	s := NewCache(0, 256<<20).NewSpace()
+	keys := new(KeySet)
+	for n := range 50_000 {
+		k, token, id := kept(n)
+		token.keys = keys
+		s.Keep(k, token, id)
+		for range 2 {
+			s.Cache().Find(k).Identity().Remember(1, func() []string { return []string{id.User(), strings.Join(id.Groups(), ",")} })
+		}
+	}
+	for b.Loop() {
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	b.ReportMetric(float64(m.HeapObjects)/50_000, "objects/token")
+	b.ReportMetric(float64(m.HeapAlloc)/50_000, "B/token")
+	runtime.KeepAlive(s)
 }

@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -56,14 +57,15 @@ func (r *rules) typeAccepted(typ claims.Value) bool {
 // here costs more than reading the bytes.
 func (r *rules) payload(t *Token, now time.Time) claims.Reason {
 	s := t.Claims
-	var ok bool
-	if t.times, ok = readTimes(s); !ok {
+	times, ok := readTimes(s)
+	if !ok {
 		return claims.MalformedToken
 	}
 	t.checked = seconds(now)
-	if reason := r.timely(t.times, t.checked); reason != "" {
+	if reason := r.timely(times, t.checked); reason != "" {
 		return reason
 	}
+	t.from, t.until = r.window(times)
 	unsaid := r.vouched && !r.templates && !s.Has("iss") // of several tenants it must be said which
 	if len(r.Issuers) > 0 && !unsaid && !r.issuerAccepted(s) {
 		return claims.UnknownIssuer
@@ -123,6 +125,23 @@ func (r *rules) timely(t times, now float64) claims.Reason {
 		return claims.NotYetValid
 	}
 	return ""
+}
+
+// window returns from when on and until when timely has nothing against a token that
+// it has accepted once.
+func (r *rules) window(t times) (from, until float64) {
+	leeway := r.Leeway.Seconds()
+	from, until = math.Inf(-1), math.Inf(1)
+	if t.hasExp {
+		until = t.exp + leeway
+	}
+	if t.hasNbf {
+		from = t.nbf - leeway
+	}
+	if r.MaxAge != 0 {
+		from, until = max(from, t.iat-leeway), min(until, t.iat+r.MaxAge.Seconds()+leeway)
+	}
+	return from, until
 }
 
 func (r *rules) issuerAccepted(s *claims.Set) bool {

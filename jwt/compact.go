@@ -24,9 +24,9 @@ type Token struct {
 	padded    bool
 
 	// What the verifier that accepted the token saw, for [Space.Keep].
-	times   times
-	checked float64 // when, in seconds since 1970
-	keys    *KeySet // nil: none has
+	from, until float64 // when the token counts, in seconds since 1970
+	checked     float64 // when it was asked
+	keys        *KeySet // nil: none has
 }
 
 // Parse reads a token in the compact serialization (RFC 7515 section 7.1): three

@@ -97,8 +97,11 @@ func (v *Verifier) Verify(ctx context.Context, t *Token) error {
 // difference: the policy of an entry is always the same. sure is false if the keys
 // have changed and the signature must be checked anew.
 func (v *Verifier) Recheck(ctx context.Context, e *Entry) (sure bool, err error) {
-	if reason := v.rules.timely(e.times, seconds(v.now())); reason != "" {
-		return true, reject(reason)
+	if now := seconds(v.now()); now < e.from || now >= e.until {
+		times, _ := readTimes(e.identity.Claims())
+		if reason := v.rules.timely(times, now); reason != "" {
+			return true, reject(reason)
+		}
 	}
 	set, _, err := v.keys.Keys(ctx)
 	if err != nil {
