@@ -2,6 +2,7 @@ package admit
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -17,32 +18,46 @@ func BenchmarkSite(b *testing.B) {
 	key := newKey("k", "bench")
 	global := "\tadmit corp {\n\t\tissuer https://corp.example\n\t\tjwks " + testKeysFile(b, key) + "\n\t\taudience api\n\t}\n"
 	gate := "\tadmit corp {\n\t\trequire groups staff\n\t\theader_up X-User {http.auth.user.id}\n\t\theader_up X-Email {http.auth.user.claims.email}\n\t}\n"
-	good := "Authorization: Bearer " + benchToken(b, key, object{
-		"iss": "https://corp.example", "sub": "248289761001", "aud": "api", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix(),
-		"email": "ada@example.com", "email_verified": true, "groups": []string{"dev", "staff", "ops"}, "scope": "openid profile email",
-	}) + "\r\n"
+	tokens := make([]string, 10_000)
+	for n := range tokens {
+		tokens[n] = "Authorization: Bearer " + benchToken(b, key, object{
+			"iss": "https://corp.example", "sub": fmt.Sprint("248289761", n), "aud": "api", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix(),
+			"email": "ada@example.com", "email_verified": true, "groups": []string{"dev", "staff", "ops"}, "scope": "openid profile email",
+			"pad": strings.Repeat("x", 250), // to 800 bytes
+		}) + "\r\n"
+	}
 	const secret = "secret 0123456789abcdef0123456789abcdef"
 	login := "\tstorage admit_test site\n\tadmit corp {\n\t\tissuer https://corp.example\n\t\tlogin {\n\t\t\tclient_id bench\n\t\t\tclient_secret bench\n\t\t}\n" +
 		"\t\tsession {\n\t\t\tsecret \"" + secret + "\"\n\t\t}\n\t}\n"
-	logged := "Cookie: " + benchSession(b, secret) + "\r\n"
-	for _, bc := range []struct{ name, global, gate, header, status string }{
-		{"without a gate, no credential", "", "", "", "200"},
-		{"no credential", global, gate, "", "401"},
-		{"without a gate, token", "", "", good, "200"},
-		{"hit", global, gate, good, "200"},
+	none, logged := []string{""}, []string{"Cookie: " + benchSession(b, secret) + "\r\n"}
+	for _, bc := range []struct {
+		name, global, gate string
+		headers            []string
+		status             string
+	}{
+		{"without a gate, no credential", "", "", none, "200"},
+		{"no credential", global, gate, none, "401"},
+		{"without a gate, token", "", "", tokens[:1], "200"},
+		{"hit", global, gate, tokens[:1], "200"},
+		{"without a gate, 10,000 tokens", "", "", tokens, "200"},
+		{"hit, 10,000 tokens", global, gate, tokens, "200"},
 		{"without a gate, session", "", "", logged, "200"},
 		{"session", login, gate, logged, "200"},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			wire := serveWire(b, "{\n\tauto_https off\n"+bc.global+"}\nhttp://localhost:1 {\n"+bc.gate+"\trespond 200\n}\n")
-			request := []byte("GET /some/path?x=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n" + bc.header + "\r\n")
-			if answer := wire.ask(request); string(answer[9:12]) != bc.status {
-				b.Fatalf("%s", answer)
+			var requests [][]byte
+			for _, header := range bc.headers {
+				request := []byte("GET /some/path?x=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n" + header + "\r\n")
+				if answer := wire.ask(request); string(answer[9:12]) != bc.status {
+					b.Fatalf("%s", answer)
+				}
+				requests = append(requests, request)
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
-			for range b.N {
-				wire.ask(request)
+			for n := range b.N {
+				wire.ask(requests[n%len(requests)])
 			}
 		})
 	}
