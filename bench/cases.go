@@ -26,6 +26,9 @@ func site(global, directives string) string {
 const (
 	respond = "\trespond 200\n"
 	proxy   = "\treverse_proxy UPSTREAM\n"
+	// refusal is Caddy's own way to send what a gate sends to those without a credential.
+	refusal = "\theader {\n\t\tCache-Control no-store\n\t\tContent-Type application/problem+json\n\t\tWWW-Authenticate `Bearer realm=\"localhost\"`\n\t\tX-Content-Type-Options nosniff\n\t}\n" +
+		"\trespond `{\"title\":\"Unauthorized\",\"status\":401,\"reason\":\"missing_credential\"}` 401\n"
 	// gate has a rule and two identity headers.
 	gate = "\tadmit corp {\n\t\trequire groups staff\n\t\theader_up X-User {http.auth.user.id}\n\t\theader_up X-Email {http.auth.user.claims.email}\n\t}\n"
 )
@@ -64,6 +67,7 @@ func scenarios(folder string, signers map[string]*signer, idp *provider) []scena
 		{name: "one token, proxied", caddyfile: site(corp(folder), gate+proxy), bare: site("", proxy), requests: one, want: 200},
 		{name: "session cookie", caddyfile: idp.site(), bare: bare, want: 200, prepare: idp.signIn},
 		{name: "no credential", caddyfile: gated, bare: bare, requests: [][]byte{request()}, want: 401},
+		{name: "the same answer without a gate", caddyfile: site("", refusal), bare: bare, requests: [][]byte{request()}, want: 401},
 		{name: "bad signature", caddyfile: gated, bare: bare, requests: many(2000, rs.broken), want: 401},
 		{name: "expired", caddyfile: gated, bare: bare, requests: many(2000, func(n int) string { return rs.token(n, map[string]any{"exp": 1}) }), want: 401},
 		{name: "wrong audience", caddyfile: gated, bare: bare, requests: many(2000, func(n int) string { return rs.token(n, map[string]any{"aud": "other"}) }), want: 401},
