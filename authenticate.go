@@ -95,12 +95,18 @@ func (c *checker) guardCookie(r *http.Request, d claims.Decision) claims.Decisio
 	return d
 }
 
+// malformed is what cannot be a credential.
+var malformed = claims.Decision{Verdict: claims.Refused, Reason: claims.MalformedCredential}
+
 // check finds the integration that a token belongs to and has it verified there.
 // A token goes to those whose issuer it names; only if there is none, to those
 // that do not look at the issuer. Keys of one never vouch for another.
 func (p *place) check(ctx context.Context, raw string) claims.Decision {
 	compact := strings.Count(raw, ".") == 2
 	if p.apiKeys() || !compact {
+		if !p.readable(raw) {
+			return malformed
+		}
 		if d := p.checkAPIKey(raw); d.Identity != nil || d.Reason != "" {
 			return d
 		}
@@ -112,6 +118,9 @@ func (p *place) check(ctx context.Context, raw string) claims.Decision {
 			return d
 		}
 		key = &k
+	}
+	if !p.readable(raw) {
+		return malformed
 	}
 	token, err := jwt.Parse(raw)
 	if err != nil {

@@ -148,9 +148,12 @@ type credential struct {
 	user, password string
 }
 
+func (c *credential) readable() bool { return c.place.readable(c.token) }
+
 // findCredential looks into the places. A credential in a header or the query
 // counts before a cookie, which browsers send by themselves. It returns a reason
-// if what is there cannot be one credential.
+// if what is there cannot be one credential. Whether the place can read its text is
+// left to [place.check]: that of a token that is known needs no second look.
 func findCredential(h http.Header, query string, places []place) (found credential, reason claims.Reason) {
 	for i := range places {
 		here, reason := places[i].look(h, query)
@@ -158,6 +161,9 @@ func findCredential(h http.Header, query string, places []place) (found credenti
 		case reason != "":
 			return credential{place: &places[i]}, reason
 		case here.place != nil && found.place != nil:
+			if !here.readable() || !found.readable() {
+				return here, claims.MalformedCredential
+			}
 			return here, claims.SeveralCredentials
 		case here.place != nil:
 			found = here
@@ -223,10 +229,12 @@ func (p *place) inHeader(h http.Header) (token string, there bool, reason claims
 			return "", true, claims.MalformedCredential
 		}
 	}
-	if !isTokenText(token) && !(p.apiKeys() && isVisible(token)) {
-		return "", true, claims.MalformedCredential
-	}
 	return token, true, ""
+}
+
+// readable reports whether text from this place may be a credential at all.
+func (p *place) readable(text string) bool {
+	return p.Header == "" || isTokenText(text) || p.apiKeys() && isVisible(text)
 }
 
 // apiKeys reports whether nothing but API keys is looked for here.

@@ -49,6 +49,7 @@ func FuzzCredential(f *testing.F) {
 func checkCredential(t *testing.T, p *place, found credential, reason string) {
 	t.Helper()
 	switch {
+	case found.place != nil && !found.readable(): // is refused before anything is done with it
 	case reason != "" && found.token != "":
 		t.Errorf("%s: a token and a reason to refuse it", p.kind())
 	case (found.place == nil) != (found.token == "") && reason == "":
