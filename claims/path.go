@@ -173,7 +173,8 @@ func (p Path) Without(s *Set) []byte {
 }
 
 // Strings calls yield with every string that the path names in s: the value
-// itself or the elements of a list. It reports false if there is anything else.
+// itself or the elements of a list. It reports false if there is anything else. The
+// strings may be parts of s.
 func (p Path) Strings(s *Set, yield func(string) bool) (ok bool) {
 	v, every := p.find(s)
 	switch {
@@ -182,14 +183,14 @@ func (p Path) Strings(s *Set, yield func(string) bool) (ok bool) {
 	case every:
 		return false
 	case v.IsString():
-		yield(v.String())
+		yield(text(v.bytes()))
 		return true
 	case !v.IsArray():
 		return false
 	}
 	ok = true
 	v.elements(func(e Value) bool {
-		ok = ok && e.IsString() && yield(e.String())
+		ok = ok && e.IsString() && yield(text(e.bytes()))
 		return ok
 	})
 	return ok

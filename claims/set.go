@@ -25,13 +25,19 @@ type member struct{ name, end uint32 }
 // Parse makes a Set of data, which it keeps. It returns [ErrSyntax] for anything
 // but one JSON object in valid UTF-8 whose member names are distinct at every
 // depth and which is nested at most 32 deep.
-func Parse(data []byte) (*Set, error) {
-	made := new(struct {
-		Set
-		room [16]member // enough for most tokens
-	})
-	s := &made.Set
-	s.data, s.members = data, made.room[:0]
+func Parse(data []byte) (*Set, error) { return new(Room).Parse(data) }
+
+// Room is a place for one Set that is a part of something larger, so that it takes no
+// memory of its own.
+type Room struct {
+	set     Set
+	members [16]member // enough for most tokens
+}
+
+// Parse is [Parse] for a Set in the room, which must not have held another one.
+func (r *Room) Parse(data []byte) (*Set, error) {
+	s := &r.set
+	s.data, s.members = data, r.members[:0]
 	at := space(data, 0)
 	if !is(data, at, '{') {
 		return nil, ErrSyntax
@@ -186,6 +192,16 @@ func (v Value) Equal(s string) bool { return v.IsString() && string(v.bytes()) =
 func (v Value) Number() (n float64, ok bool) {
 	if !v.IsNumber() {
 		return 0, false
+	}
+	if len(v.json) <= 15 { // float64 has every integer of 15 digits
+		for i, c := range v.json {
+			if c < '0' || c > '9' {
+				break
+			}
+			if n = 10*n + float64(c-'0'); i == len(v.json)-1 {
+				return n, true
+			}
+		}
 	}
 	n, err := strconv.ParseFloat(string(v.json), 64)
 	return n, err == nil

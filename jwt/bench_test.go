@@ -146,7 +146,7 @@ func TestCheckAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	for alg, limit := range map[string]float64{"RS256": 25, "ES256": 30, "EdDSA": 16, "HS256": 16} {
+	for alg, limit := range map[string]float64{"RS256": 16, "ES256": 17, "EdDSA": 5, "HS256": 5} {
 		if n := testing.AllocsPerRun(100, wholeCheck(t, alg)); n > limit {
 			t.Errorf("%s: %v allocations, want at most %v", alg, n, limit)
 		}

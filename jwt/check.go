@@ -29,7 +29,7 @@ func (r *rules) header(t *Token) (*algorithm, claims.Reason) {
 	if alg == nil {
 		return nil, claims.UnsupportedAlgorithm
 	}
-	if typ := t.header.Get("typ"); typ.Exists() && !typ.IsString() || !r.typeAccepted(typ) {
+	if typ := t.header.Get("typ"); typ.Exists() && !typ.IsString() || !r.typeAccepted(t.header) {
 		return nil, claims.WrongType
 	}
 	return alg, ""
@@ -44,11 +44,11 @@ func (r *rules) algorithm(name claims.Value) *algorithm {
 	return nil
 }
 
-func (r *rules) typeAccepted(typ claims.Value) bool {
-	if !typ.Exists() {
+func (r *rules) typeAccepted(h *header) bool {
+	if !h.Has("typ") {
 		return slices.Contains(r.types, "")
 	}
-	name := mediaType(typ.String())
+	name := h.mediaType()
 	return name != "" && slices.Contains(r.types, name)
 }
 

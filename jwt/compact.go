@@ -18,7 +18,9 @@ type Token struct {
 	// Claims are those of the payload.
 	Claims *claims.Set
 
-	header    *claims.Set
+	room      claims.Room // where they lie
+	first     header      // where the header lies, unless it is known
+	header    *header
 	input     []byte // header and payload as received, with the dot between; not to be changed
 	signature []byte
 	padded    bool
@@ -48,7 +50,7 @@ func ParseSized(raw string, limit int) (*Token, error) {
 		return nil, reject(reason)
 	}
 	var err error
-	if t.Claims, err = claims.Parse(payload); err != nil {
+	if t.Claims, err = t.room.Parse(payload); err != nil {
 		return nil, reject(claims.MalformedToken)
 	}
 	return t, nil
@@ -56,7 +58,8 @@ func ParseSized(raw string, limit int) (*Token, error) {
 
 // split reads everything of a token but its payload, which it returns decoded.
 func (t *Token) split(raw string) (payload []byte, reason claims.Reason) {
-	first, last := strings.IndexByte(raw, '.'), strings.LastIndexByte(raw, '.')
+	first := strings.IndexByte(raw, '.')
+	last := first + 1 + strings.IndexByte(raw[first+1:], '.')
 	if dots := strings.Count(raw, "."); dots != 2 {
 		if dots == 4 {
 			return nil, claims.Encrypted
@@ -66,17 +69,23 @@ func (t *Token) split(raw string) (payload []byte, reason claims.Reason) {
 	encoded := view(raw)
 	t.input = encoded[:last]
 	var header []byte
-	var ok [3]bool
+	ok := [3]bool{true, true, true}
 	rest := make([]byte, 0, strict.DecodedLen(len(raw))) // one block for all parts
-	header, rest, ok[0] = t.decode(rest, encoded[:first])
+	if t.header = knownHeader(encoded[:first]); t.header == nil {
+		header, rest, ok[0] = t.decode(rest, encoded[:first])
+	}
 	payload, rest, ok[1] = t.decode(rest, encoded[first+1:last])
 	t.signature, _, ok[2] = t.decode(rest, encoded[last+1:])
 	if ok != [3]bool{true, true, true} {
 		return nil, claims.MalformedToken
 	}
-	var err error
-	if t.header, err = claims.Parse(header); err != nil {
-		return nil, claims.MalformedToken
+	if t.header == nil {
+		set, err := claims.Parse(header)
+		if err != nil {
+			return nil, claims.MalformedToken
+		}
+		t.first.Set = set
+		t.header = &t.first
 	}
 	return payload, ""
 }

@@ -119,3 +119,53 @@ func TestTypes(t *testing.T) {
 		}
 	}
 }
+
+// A header that is known from a token that was accepted says what it says to who reads
+// it for the first time, to every verifier, and only accepted ones are remembered.
+func TestKnownHeader(t *testing.T) {
+	strictTypes, lenient := basePolicy(), basePolicy()
+	strictTypes.Types, lenient.LenientPadding = []string{"at+jwt"}, true
+	keys := StaticKeys(keySet(t, jwkOf(edTest(), "kid", "known-1")))
+	v, strict, padding := newTestVerifier(t, basePolicy(), keys), newTestVerifier(t, strictTypes, keys), newTestVerifier(t, lenient, keys)
+	text := `{"alg":"EdDSA","typ":"JWT","kid":"known-1","x":"known header"}`
+	raw := sign("EdDSA", edTest(), text, goodClaims())
+	first, rest, _ := strings.Cut(raw, ".")
+	known := func(encoded string) bool { return knownHeader([]byte(encoded)) != nil }
+
+	token := must(Parse(raw[:len(raw)-8] + "AAAAAAAA"))
+	if err := v.Verify(t.Context(), token); err == nil || known(first) {
+		t.Fatalf("got %v for a bad signature, remembered: %v", err, known(first))
+	}
+	for i, tc := range []struct {
+		v    *Verifier
+		raw  string
+		want string
+	}{
+		{v, raw, ""},
+		{strict, raw, "wrong_type"},
+		{v, raw, ""},
+		{v, first + "." + rest[:len(rest)-8] + "AAAAAAAA", "bad_signature"},
+		{v, sign("EdDSA", edTest(), text, goodClaims("exp", "1600000000")), "expired"},
+		{v, first + "=." + rest, "malformed_token"},
+		{v, first + "==." + rest, "malformed_token"},
+		{v, first[:len(first)-1] + "." + rest, "malformed_token"},
+		{padding, raw, ""},
+		{v, sign("EdDSA", edTest(), text[:len(text)-1]+`,"crit":[]}`, goodClaims()), "critical_header"},
+		{v, sign("EdDSA", edTest(), strings.Replace(text, "known-1", "known-2", 1), goodClaims()), "unknown_key"},
+	} {
+		if got := check(t, tc.v, tc.raw); got != tc.want {
+			t.Errorf("%d: got %q, want %q", i, got, tc.want)
+		}
+		if i == 0 && !known(first) {
+			t.Error("not remembered")
+		}
+	}
+	one, again := must(Parse(raw)), must(Parse(raw))
+	if one.header != again.header || !one.header.known || string(one.header.Bytes()) != text {
+		t.Errorf("got %s", one.header.Bytes())
+	}
+	long := sign("EdDSA", edTest(), text[:len(text)-1]+`,"y":"`+strings.Repeat("y", maxKnownHeader)+`"}`, goodClaims())
+	if got := check(t, v, long); got != "" || must(Parse(long)).header.known {
+		t.Errorf("a long header: got %q", got)
+	}
+}

@@ -89,6 +89,7 @@ func (v *Verifier) Verify(ctx context.Context, t *Token) error {
 		return reject(result.reason)
 	}
 	t.keys = set
+	t.rememberHeader()
 	return nil
 }
 
@@ -117,8 +118,7 @@ type trial struct {
 }
 
 func (v *Verifier) try(set *KeySet, t *Token, alg *algorithm) trial {
-	kid := t.header.Get("kid")
-	keys, exact := set.named(kid.String(), kid.Exists())
+	keys, exact := set.named(t.header.keyID(), t.header.Has("kid"))
 	tried := 0
 	for _, k := range keys {
 		if !k.usable(alg) || !v.rules.keyAccepted(k, t.Claims) {
