@@ -70,7 +70,7 @@ func run(rounds int, lasts time.Duration, chosen, caddy string) error {
 	}
 	defer os.RemoveAll(folder)
 	if caddy == "" {
-		caddy = filepath.Join(folder, "caddy")
+		caddy = filepath.Join(folder, "caddy-build") // "caddy" is the folder of its storage
 		build := exec.Command("go", "build", "-o", caddy, "./cmd/caddy")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
