@@ -282,6 +282,7 @@ func (s *Sessions) check(ctx context.Context, session *Session) (*Session, error
 	if err := s.revokedAt(ctx, session, now); err != nil {
 		return nil, err
 	}
+	s.noteAge(session, now)
 	return session, nil
 }
 

@@ -143,6 +143,7 @@ func (c *sessionCookies) openPair(sealer *seal.Sealer, first, second string) (*S
 type sessionMemo struct {
 	identity atomic.Pointer[sessionIdentity]
 	unmarked atomic.Pointer[unmarked]
+	aged     atomic.Bool // its use is to be noted, see [Sessions.Fresh]
 }
 
 type sessionIdentity struct {

@@ -137,6 +137,30 @@ func TestSessionMemoryAllocations(t *testing.T) {
 	}
 }
 
+// What Open finds out about the age of a session is what Renew would say, wherever the
+// session lies and whether it is remembered.
+func TestSessionMemoryFresh(t *testing.T) {
+	for _, store := range []string{"cookie", "storage"} {
+		for _, stray := range []string{"", "; __Host-admit-corp=stray"} {
+			c := newClock()
+			s, b := node(t, c, newDisk(), func(config *SessionConfig) { config.Store = store }), newBrowser()
+			b.login(t, s, Session{User: "ada"})
+			for _, want := range []bool{true, false, false} {
+				r := b.request()
+				r.Header.Set("Cookie", r.Header.Get("Cookie")+stray)
+				session, err := s.Open(context.Background(), r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := s.Fresh(session); got != want || got != s.fresh(session, c.now()) {
+					t.Errorf("%s, %q: %v, want %v", store, stray, got, want)
+				}
+				c.advance(s.config.Idle / 10)
+			}
+		}
+	}
+}
+
 // threats 47, 97: what somebody sends beside a good cookie makes no second place in the
 // memory, also where a session fills the first cookie and might have a second one; and
 // what a cookie was opened from is not held.

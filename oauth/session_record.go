@@ -119,8 +119,22 @@ func (s *Sessions) Renew(ctx context.Context, w http.ResponseWriter, r *http.Req
 	return nil
 }
 
-// Fresh reports whether Renew has nothing to note about a session, as most often.
-func (s *Sessions) Fresh(session *Session) bool { return s.fresh(session, s.now()) }
+// Fresh reports whether Renew had nothing to note about a session when that was opened,
+// as most often.
+func (s *Sessions) Fresh(session *Session) bool {
+	if session.opened == nil {
+		return s.fresh(session, s.now())
+	}
+	return !session.opened.aged.Load()
+}
+
+// noteAge notes for Fresh whether a session is still fresh, for who has just asked for
+// the time.
+func (s *Sessions) noteAge(session *Session, now time.Time) {
+	if session.opened != nil && !s.fresh(session, now) {
+		session.opened.aged.Store(true)
+	}
+}
 
 // fresh reports whether a session needs no renewal at a time.
 func (s *Sessions) fresh(session *Session, now time.Time) bool {

@@ -91,6 +91,7 @@ func (s *Sessions) current(ctx context.Context, session *Session) (*Session, err
 	if err := s.revoked(ctx, session); err != nil {
 		return nil, err // while it was renewed
 	}
+	s.noteAge(session, s.now())
 	return session, nil
 }
 
