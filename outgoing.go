@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-admit/admit/oauth/machine"
 )
 
-// outgoing is what a gate has for the application, besides what it says in headers
-// about the identity.
+// outgoing is what a gate has for the application with one request, besides what it
+// says in headers about the identity.
 type outgoing struct {
 	token     string // "" for none
 	assertion string
@@ -65,30 +65,28 @@ func (f *forwarding) ofSessions() bool {
 
 // prepare gets what the application is to have with a request that may pass. A
 // request for which it cannot be had does not pass.
-func (g *guard) prepare(r *request, d *claims.Decision) {
-	r.state.outgoing = outgoing{}
+func (g *guard) prepare(r *request, d *claims.Decision) (out outgoing) {
 	if !d.LetsIn() || d.Identity == nil {
-		return
+		return outgoing{}
 	}
-	r.state.outgoing.token = g.forwarded(r.state, d)
-	if g.exchange != nil && r.state.outgoing.token != "" {
-		var err error
-		if r.state.outgoing.token, err = g.exchanged(r, d); err != nil {
+	out.token = g.forwarded(r.state, d)
+	var err error
+	if g.exchange != nil && out.token != "" {
+		if out.token, err = g.exchanged(r, d, out.token); err != nil {
 			d.Rule = nil
 			*d = notSignedIn(*d, err)
-			return
+			return outgoing{}
 		}
 	}
 	if g.assertion == nil {
-		return
+		return out
 	}
-	made, err := g.assertion.about(r.Context(), d.Identity, g.publicOrigin(r.Request))
-	if err != nil {
+	if out.assertion, err = g.assertion.about(r.Context(), d.Identity, g.publicOrigin(r.Request)); err != nil {
 		g.complain(noAssertion, "no assertion can be signed", zap.Error(err))
 		d.Verdict, d.Reason, d.Rule = claims.Refused, claims.StorageUnavailable, nil
-		return
+		return outgoing{}
 	}
-	r.state.outgoing.assertion = made
+	return out
 }
 
 // forwarded returns the token for the application, "" if it gets none, or if the one
@@ -116,7 +114,7 @@ func (g *guard) forwarded(s *state, d *claims.Decision) string {
 
 // exchanged returns a token for the application in exchange for the one at hand,
 // "" if the integration that this one is of has no client for it.
-func (g *guard) exchanged(r *request, d *claims.Decision) (string, error) {
+func (g *guard) exchanged(r *request, d *claims.Decision, token string) (string, error) {
 	of := d.Integration
 	if r.state.carrier != nil {
 		of = r.state.carrier.in.name // the key has no token
@@ -125,7 +123,7 @@ func (g *guard) exchanged(r *request, d *claims.Decision) (string, error) {
 	if x == nil {
 		return "", nil
 	}
-	return x.Token(r.Context(), r.state.outgoing.token)
+	return x.Token(r.Context(), token)
 }
 
 // accessToken returns the access token of a session. One that has ended, because
@@ -141,19 +139,19 @@ func (o *opened) accessToken() string {
 	return tokens.Access
 }
 
-// forwardCredential gives the upstream the credential that it is to see.
-func (g *guard) forwardCredential(r *http.Request, s *state) {
+// forwardCredential gives the upstream the credential that it is to see: token, or
+// the one that the client sent.
+func (g *guard) forwardCredential(r *http.Request, s *state, token string) {
 	g.dropUnproven(r, s)
 	known := s.decision.Credential
 	if g.forward.what == "client" || g.forward.what == "standard" && known != "basic" && known != "api_key" {
 		return
 	}
 	g.removeCredentials(r, s)
-	if s.outgoing.token == "" {
+	if token == "" {
 		return
 	}
-	header := or(g.forward.header, "Authorization")
-	value := s.outgoing.token
+	header, value := or(g.forward.header, "Authorization"), token
 	if header == "Authorization" {
 		value = "Bearer " + value
 	}

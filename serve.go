@@ -33,7 +33,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !covered {
 		return next.ServeHTTP(w, r)
 	}
-	d, err := g.judge(req)
+	d, out, err := g.judge(req)
 	g.hideQuery(r) // from error routes too
 	if err != nil {
 		s.decide(claims.Decision{})
@@ -57,8 +57,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	default:
 		w = g.renew(w, req)
 		g.headers.set(r, s)
-		g.forwardCredential(r, s)
-		g.assertion.set(r, s, s.outgoing.assertion)
+		g.forwardCredential(r, s, out.token)
+		g.assertion.set(r, s, out.assertion)
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -155,21 +155,21 @@ func (w *uncached) ReadFrom(from io.Reader) (int64, error) {
 	return w.ResponseWriterWrapper.ReadFrom(from)
 }
 
-// judge decides about a request that the gate covers.
-func (g *guard) judge(r *request) (claims.Decision, error) {
+// judge decides about a request that the gate covers, and gets what the application
+// is to have with it.
+func (g *guard) judge(r *request) (d claims.Decision, out outgoing, err error) {
 	if g.origins.preflight(r.Request) {
 		g.bare(r.Request)
-		return claims.Decision{Verdict: claims.Bypassed}, nil
+		return claims.Decision{Verdict: claims.Bypassed}, outgoing{}, nil
 	}
 	if g.exempt(r) {
-		return claims.Decision{Verdict: claims.Bypassed}, nil
+		return claims.Decision{Verdict: claims.Bypassed}, outgoing{}, nil
 	}
-	d, err := g.decide(r)
-	if err == nil {
-		g.prepare(r, &d)
+	if d, err = g.decide(r); err == nil {
+		out = g.prepare(r, &d)
 		r.state.decide(d)
 	}
-	return d, err
+	return d, out, err
 }
 
 // covers reports whether the gate protects the request.

@@ -24,7 +24,6 @@ type state struct {
 	opened   opened
 	carrier  *carrier          // of the API key that counts, nil if it was sent by itself
 	dead     []*oauth.Sessions // whose cookies are no good and are to be deleted
-	outgoing outgoing          // what the gate under way has for the application
 	// sent holds the headers as the client sent them, once a gate changes one in
 	// which another may look for a credential; cookies holds the lines of Cookie as
 	// the client sent them, once a gate has looked for sessions there and unless sent
