@@ -102,17 +102,8 @@ var malformed = claims.Decision{Verdict: claims.Refused, Reason: claims.Malforme
 // A token goes to those whose issuer it names; only if there is none, to those
 // that do not look at the issuer. Keys of one never vouch for another.
 func (p *place) check(ctx context.Context, raw string) claims.Decision {
-	compact := strings.Count(raw, ".") == 2
-	if p.apiKeys() || !compact {
-		if !p.readable(raw) {
-			return malformed
-		}
-		if d := p.checkAPIKey(raw); d.Identity != nil || d.Reason != "" {
-			return d
-		}
-	}
 	var key *jwt.CacheKey
-	if len(p.memory.caches) > 0 && compact && len(raw) <= jwt.MaxTokenSize {
+	if p.mayRemember(raw) {
 		k := jwt.NewCacheKey(raw)
 		if d, ok := p.remembered(ctx, k); ok {
 			return d
@@ -122,9 +113,17 @@ func (p *place) check(ctx context.Context, raw string) claims.Decision {
 	if !p.readable(raw) {
 		return malformed
 	}
+	if p.apiKeys() || strings.Count(raw, ".") != 2 {
+		if d := p.checkAPIKey(raw); d.Identity != nil || d.Reason != "" {
+			return d
+		}
+	}
 	token, err := jwt.Parse(raw)
 	if err != nil {
 		return refused(err)
+	}
+	if key != nil {
+		key.Miss()
 	}
 	return p.verify(ctx, token, key)
 }
