@@ -46,6 +46,7 @@ type Identity struct {
 	claims  Set
 	groups  []string
 	reading atomic.Uint32 // how far groups are: unread, being set, or to be read
+	kept    bool          // see CopyTo
 }
 
 const (

@@ -217,6 +217,14 @@ func TestRemember(t *testing.T) {
 			t.Errorf("step %d: got %.10q, made %d times, want %d", i, got, made, step.made)
 		}
 	}
+	var kept Identity
+	id.CopyTo(&kept)
+	id, made = &kept, 0
+	for i, want := range []int{1, 1} {
+		if got := ask(7, "k"); got != "k" || made != want {
+			t.Errorf("a copy, step %d: got %q, made %d times", i, got, made)
+		}
+	}
 }
 
 // threat 97: who keeps an identity has a copy that says the same, holds on to nothing of

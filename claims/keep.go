@@ -16,15 +16,17 @@ type remembered struct {
 }
 
 // Remember returns the texts that make makes of the identity, which somebody with a
-// number of his own asks for again and again. From the second time on they are kept:
-// only the last ones, and none that take more than 160 bytes, which [Identity.CopyTo]
-// counts before they are there. They must not be changed.
+// number of his own asks for again and again. They are kept from the second time on, of
+// an identity that was copied for somebody who keeps it from the first: only the last
+// ones, and none that take more than 160 bytes, which [Identity.CopyTo] counts before
+// they are there. They must not be changed.
 func (id *Identity) Remember(number uint64, make func() []string) []string {
-	if known := id.remembered.Load(); known != nil && known.number == number {
+	known := id.remembered.Load()
+	if known != nil && known.number == number {
 		return known.texts
 	}
 	texts := make()
-	if id.asked.Load() != number {
+	if id.asked.Load() != number && !(known == nil && id.kept) {
 		id.asked.Store(number)
 		return texts
 	}
@@ -58,7 +60,7 @@ func keptTexts(number uint64, texts []string) *remembered {
 // their own, and its groups are read. CopyTo returns about how many bytes of memory it
 // takes with everything that hangs on it alone, what it may come to remember included.
 func (id *Identity) CopyTo(kept *Identity) (size int) {
-	kept.mapping, kept.claims = id.mapping, id.claims.copied()
+	kept.kept, kept.mapping, kept.claims = true, id.mapping, id.claims.copied()
 	kept.findUser()                                                               // as before, but in the copy
 	kept.groups = append([]string(nil), kept.mapping.readGroups(&kept.claims)...) // no longer than it needs
 	kept.reading.Store(groupsRead)

@@ -90,26 +90,28 @@ type judged struct {
 
 // objections returns what the rules have against an identity, if that is remembered;
 // room is for the answer. It is found out when the same rules are asked about the same
-// identity again: one that is made for a single request never is worth that.
+// identity again: one that is made for a single request never is worth that. One that
+// somebody keeps is at once, while there is room.
 func (rs *Rules) objections(id *Identity, room *[1]uint64) objections {
 	if rs.number == 0 || id == nil {
 		return nil
 	}
 	slot := id.judged.slot(rs.number)
-	known := slot.Load()
+	known, few := slot.Load(), rs.count() <= fewRules
+	again := uint32(known>>32) == rs.number
 	switch {
-	case uint32(known>>32) != rs.number:
-		slot.Store(uint64(rs.number) << 32)
-		return nil
-	case known&judgedBit != 0:
+	case again && known&judgedBit != 0:
 		room[0] = known & (judgedBit - 1)
 		return room[:]
-	case rs.count() > fewRules:
+	case !again && !(few && known == 0 && id.kept):
+		slot.Store(uint64(rs.number) << 32)
+		return nil
+	case !few:
 		return rs.many(id)
 	}
 	room[0] = 0
 	rs.object(id, room[:])
-	slot.Store(known | judgedBit | room[0])
+	slot.Store(uint64(rs.number)<<32 | judgedBit | room[0])
 	return room[:]
 }
 

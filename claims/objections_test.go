@@ -50,6 +50,11 @@ func TestRemembered(t *testing.T) {
 			sets = append(sets, rs)
 		}
 		id := identity()
+		if round%2 == 0 {
+			var kept Identity
+			id.CopyTo(&kept)
+			id = &kept
+		}
 		for range 4 {
 			for range 3 * len(sets) {
 				rs := sets[random.IntN(1+random.IntN(len(sets)))] // the first ones more often
@@ -133,6 +138,14 @@ func TestRememberedNumbers(t *testing.T) {
 	for i, want := range []bool{false, true, true} {
 		if a, b := known(good), known(bad); (a != nil) != want || (b != nil) != want || want && (a.any() || !b.any()) {
 			t.Errorf("%d: got %v and %v", i, a, b)
+		}
+	}
+	var kept Identity
+	id.CopyTo(&kept)
+	id = &kept
+	for i, want := range []bool{true, true} {
+		if a, b := known(good), known(bad); (a != nil) != want || a.any() || !b.any() {
+			t.Errorf("a copy, %d: got %v and %v", i, a, b)
 		}
 	}
 	ruleNumbers.Store(math.MaxUint32 - 1)
