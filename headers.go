@@ -268,7 +268,7 @@ func (h *identityHeaders) done(values []string, i int) bool {
 // value fills the placeholders, once. It reports false if one of them is absent
 // or cannot stand in a header.
 func (up *headerUp) value(id *claims.Identity) (string, bool) {
-	var value strings.Builder
+	var texts []string
 	for _, part := range up.parts {
 		text := part.text
 		if part.field != "" {
@@ -277,9 +277,9 @@ func (up *headerUp) value(id *claims.Identity) (string, bool) {
 				return "", false
 			}
 		}
-		value.WriteString(text)
+		texts = append(texts, text)
 	}
-	return value.String(), true
+	return strings.Join(texts, ""), true // a single one is not copied
 }
 
 // memberEscapes keeps a comma inside a member of a list from making two.

@@ -35,22 +35,26 @@ type Mapping struct {
 
 // Identity is who a request comes from. It holds the claims themselves, so that one
 // that is kept for long takes few pieces of memory. What a request asks of one that is
-// known from before comes first, in one line of the processor's cache.
+// known from before comes first, in two lines of the processor's cache.
 type Identity struct {
-	judged     memory
-	user       string
-	remembered atomic.Pointer[remembered]
+	judged memory
+	texts  fewTexts
+	user   string
 
+	further atomic.Pointer[remembered]
 	asked   atomic.Uint64 // the number of who has asked for texts last
 	mapping *Mapping
 	claims  Set
 	groups  []string
-	reading atomic.Uint32 // how far groups are: unread, being set, or to be read
+	reading atomic.Uint32 // how often groups were asked for, then whether they are there
 	kept    bool          // see CopyTo
 }
 
 const (
-	groupsUnread = iota
+	// groupsWorth is how often the groups of an identity that somebody keeps are read
+	// before they are kept too: rules and headers, which remember what they find, ask
+	// once each.
+	groupsWorth = iota + 2
 	groupsBeingSet
 	groupsRead
 )
@@ -112,13 +116,18 @@ func (id *Identity) Claims() *Set { return &id.claims }
 // Groups returns the groups after mapping, each once, in the order of the
 // claims. They are read when first asked for. The list must not be changed.
 func (id *Identity) Groups() []string {
-	if id.reading.Load() == groupsRead {
+	reading := id.reading.Load()
+	if reading == groupsRead {
 		return id.groups
 	}
 	// Whoever asks at the same time reads them too and finds the same.
 	groups := id.mapping.readGroups(&id.claims)
-	if id.reading.CompareAndSwap(groupsUnread, groupsBeingSet) {
-		id.groups = groups
+	switch {
+	case reading == groupsBeingSet:
+	case id.kept && reading < groupsWorth:
+		id.reading.CompareAndSwap(reading, reading+1)
+	case id.reading.CompareAndSwap(reading, groupsBeingSet):
+		id.groups = slices.Clone(groups) // no longer than they need
 		id.reading.Store(groupsRead)
 	}
 	return groups

@@ -206,12 +206,17 @@ func TestRemember(t *testing.T) {
 		{1, "a", 3},
 		{2, "b", 4},
 		{2, "b", 4},
-		{1, "a", 5},
-		{1, "a", 6},
-		{3, strings.Repeat("x", toRemember), 7},
-		{3, strings.Repeat("x", toRemember), 8},
+		{1, "a", 4},
+		{4, "d", 5},
+		{4, "d", 6},
+		{4, "d", 6},
+		{2, "b", 7}, // two are remembered, the first and the last
+		{2, "b", 8},
 		{3, strings.Repeat("x", toRemember), 9},
-		{1, "a", 9},
+		{3, strings.Repeat("x", toRemember), 10},
+		{3, strings.Repeat("x", toRemember), 11},
+		{1, "a", 11},
+		{2, "b", 11},
 	} {
 		if got := ask(step.number, step.text); got != step.text || made != step.made {
 			t.Errorf("step %d: got %.10q, made %d times, want %d", i, got, made, step.made)

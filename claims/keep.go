@@ -2,6 +2,7 @@ package claims
 
 import (
 	"strings"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -15,13 +16,24 @@ type remembered struct {
 	texts  []string
 }
 
+// fewTexts are remembered without memory of their own. They are written once.
+type fewTexts struct {
+	number atomic.Uint64 // of whose they are; 0 until they are there
+	texts  [2]string
+	count  uint8
+	taken  atomic.Bool // by whoever writes them
+}
+
 // Remember returns the texts that make makes of the identity, which somebody with a
-// number of his own asks for again and again. They are kept from the second time on, of
-// an identity that was copied for somebody who keeps it from the first: only the last
-// ones, and none that take more than 160 bytes, which [Identity.CopyTo] counts before
-// they are there. They must not be changed.
+// number of his own, which is not 0, asks for again and again. They are kept from the
+// second time on, of an identity that was copied for somebody who keeps it from the
+// first: only those of the first two or so, and none that take more than 160 bytes, which
+// [Identity.CopyTo] counts before they are there. They must not be changed.
 func (id *Identity) Remember(number uint64, make func() []string) []string {
-	known := id.remembered.Load()
+	if id.texts.number.Load() == number {
+		return id.texts.texts[:id.texts.count:id.texts.count]
+	}
+	known := id.further.Load()
 	if known != nil && known.number == number {
 		return known.texts
 	}
@@ -30,14 +42,40 @@ func (id *Identity) Remember(number uint64, make func() []string) []string {
 		id.asked.Store(number)
 		return texts
 	}
-	size := int(unsafe.Sizeof(remembered{})) + len(texts)*int(unsafe.Sizeof(""))
+	id.remember(number, texts)
+	return texts
+}
+
+func (id *Identity) remember(number uint64, texts []string) {
+	size := 0
 	for _, text := range texts {
+		if !id.claims.holds(text) {
+			size += len(text)
+		}
+	}
+	if few := &id.texts; size <= toRemember && len(texts) <= len(few.texts) && few.taken.CompareAndSwap(false, true) {
+		for i, text := range texts {
+			if !id.claims.holds(text) {
+				text = strings.Clone(text) // without what else may lie there
+			}
+			few.texts[i] = text
+		}
+		few.count = uint8(len(texts))
+		few.number.Store(number)
+		return
+	}
+	if made := keptTexts(number, texts); made.size() <= toRemember {
+		id.further.Store(made)
+	}
+}
+
+// size returns how many bytes of memory the texts take.
+func (r *remembered) size() int {
+	size := int(unsafe.Sizeof(*r)) + cap(r.texts)*int(unsafe.Sizeof(""))
+	for _, text := range r.texts {
 		size += len(text)
 	}
-	if size <= toRemember {
-		id.remembered.Store(keptTexts(number, texts))
-	}
-	return texts
+	return size
 }
 
 // keptTexts makes a copy in two pieces of memory, of which the one with all bytes holds
@@ -57,26 +95,24 @@ func keptTexts(number uint64, texts []string) *remembered {
 
 // CopyTo makes kept, which is new, the same identity, for somebody who keeps it for
 // long: it holds on to nothing of the token but its claims, in a piece of memory of
-// their own, and its groups are read. CopyTo returns about how many bytes of memory it
+// their own. CopyTo returns about how many bytes of memory it
 // takes with everything that hangs on it alone, what it may come to remember included.
 func (id *Identity) CopyTo(kept *Identity) (size int) {
 	kept.kept, kept.mapping, kept.claims = true, id.mapping, id.claims.copied()
-	kept.findUser()                                                               // as before, but in the copy
-	kept.groups = append([]string(nil), kept.mapping.readGroups(&kept.claims)...) // no longer than it needs
-	kept.reading.Store(groupsRead)
-	return kept.size()
+	kept.findUser() // as before, but in the copy
+	return kept.size(kept.mapping.readGroups(&kept.claims))
 }
 
-// size is what CopyTo returns, of an identity whose groups were read.
-func (id *Identity) size() int {
-	size := int(unsafe.Sizeof(*id)-unsafe.Sizeof(id.claims)) + id.claims.size() + cap(id.groups)*int(unsafe.Sizeof("")) + toRemember + int(judgedSets*judgedSize.Load())
+// size is what CopyTo returns, of an identity with these groups.
+func (id *Identity) size(groups []string) int {
+	size := int(unsafe.Sizeof(*id)-unsafe.Sizeof(id.claims)) + id.claims.size() + len(groups)*int(unsafe.Sizeof("")) + toRemember + int(judgedSets*judgedSize.Load())
 	own := func(text string) {
 		if !id.claims.holds(text) {
 			size += len(text)
 		}
 	}
 	own(id.user)
-	for _, group := range id.groups {
+	for _, group := range groups {
 		own(group)
 	}
 	return size

@@ -114,8 +114,8 @@ func TestRememberedSize(t *testing.T) {
 		t.Errorf("%d sets are remembered", sets)
 	}
 	bare := int(unsafe.Sizeof(*id)) - int(unsafe.Sizeof(id.claims)) + id.claims.size()
-	if size < bare+taken || id.size() != size {
-		t.Errorf("counted %d bytes, then %d, and it takes %d", size, id.size(), bare+taken)
+	if size < bare+taken || id.size(nil) != size {
+		t.Errorf("counted %d bytes, then %d, and it takes %d", size, id.size(nil), bare+taken)
 	}
 }
 
