@@ -69,7 +69,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 	h := w.Header()
 	h["Cache-Control"] = r.state.text("no-store")
 	g.origins.expose(h, r.Request)
-	for _, sessions := range r.state.dead {
+	for _, sessions := range r.state.dead() {
 		sessions.Clear(w, r.sentRequest())
 	}
 	switch {
@@ -82,7 +82,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *request, d *claims.Decision) er
 		return err
 	}
 	g.challenge(h, r, d, a)
-	if !r.state.trailers && g.leaves(r.Request, a.status, d.Reason) {
+	if !r.state.trailers() && g.leaves(r.Request, a.status, d.Reason) {
 		g.removeCredentials(r.Request, r.state)
 		return refusal(a.status, d.Reason)
 	}

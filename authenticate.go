@@ -20,13 +20,16 @@ func (c *checker) authenticate(r *request) claims.Decision {
 		// A gate before this one has checked it and let it in.
 		return c.guardCookie(r.Request, claims.Decision{Identity: known.Identity, Integration: known.Integration, Credential: known.Credential})
 	}
-	r.state.token, r.state.opened, r.state.in, r.state.carrier = "", opened{}, nil, nil // of an earlier gate
+	r.state.token, r.state.opened, r.state.in = "", opened{}, nil // of an earlier gate
+	if r.state.more != nil {
+		r.state.more.carrier = nil
+	}
 	return c.settle(r, c.findOut(r))
 }
 
 // findOut finds out whose the credential is that a client has sent.
 func (c *checker) findOut(r *request) claims.Decision {
-	found, reason := findCredential(r.sentHeader(), r.state.query, c.places)
+	found, reason := findCredential(r.sentHeader(), r.sentQuery(), c.places)
 	switch {
 	case reason != "":
 		return claims.Decision{Verdict: claims.Refused, Reason: reason, Credential: found.place.kind()}

@@ -47,7 +47,7 @@ func (c *checker) decide(r *request) (claims.Decision, error) {
 		d.Verdict, d.Reason = claims.Refused, claims.MissingCredential
 		return d, nil
 	}
-	if d.Reason, d.Rule = r.state.carrier.apply(); d.Reason == "" {
+	if d.Reason, d.Rule = r.state.carrier().apply(); d.Reason == "" {
 		d.Reason, d.Rule = c.apply(&c.rules, &d, covers)
 	}
 	if d.Reason != "" {

@@ -156,7 +156,9 @@ func (h *identityHeaders) strip(r *http.Request, s *state, has present) {
 	}
 	// A proxy forwards trailers, and some upstreams merge them.
 	if r.Trailer != nil {
-		s.trailers = s.trailers || len(r.Trailer) > 0
+		if len(r.Trailer) > 0 {
+			s.also().trailers = true
+		}
 		r.Trailer = nil
 	}
 	if has&withTrailer != 0 {

@@ -61,6 +61,8 @@ type integration struct {
 	// exchanger makes what exchanges tokens for an application.
 	exchanger func(f *forwarding, t *taken) (*machine.Exchanger, error)
 	exchanges bool // there is one
+
+	allowed allowedCounter
 }
 
 // draft is an integration whose configuration was read. It holds nothing yet that
@@ -98,7 +100,7 @@ func (c *Integration) provision(name string, kept store.Store, log *zap.Logger) 
 
 // read reads the configuration and finds every mistake that is in it.
 func (c *Integration) read(e *expander, name string) *draft {
-	d := &draft{integration: &integration{name: name, vendor: c.Vendor, logsIn: c.logsIn()}}
+	d := &draft{integration: &integration{name: name, vendor: c.Vendor, logsIn: c.logsIn(), allowed: countAllowed(name)}}
 	d.places = c.places(e)
 	d.rules.Require = scopeless(e, "require", c.Require, false)
 	d.rules.Deny = scopeless(e, "deny", c.Deny, true)

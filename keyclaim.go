@@ -50,7 +50,7 @@ func (c *checker) settle(r *request, d claims.Decision) claims.Decision {
 			continue
 		}
 		if found, ok := other.local.keys.Lookup(key); ok {
-			r.state.carrier = &carrier{in, d.Identity}
+			r.state.also().carrier = &carrier{in, d.Identity}
 			return other.known(claims.Decision{Integration: other.name, Credential: d.Credential}, found.ID, found.Claims)
 		}
 	}
@@ -95,7 +95,7 @@ func (k *carrier) apply() (claims.Reason, *claims.Rule) {
 // carries reports whether the identity of an integration may be another at another
 // gate, because of a key.
 func (r *request) carries() bool {
-	return r.state.carrier != nil || r.state.in.keyClaim != nil
+	return r.state.carrier() != nil || r.state.in.keyClaim != nil
 }
 
 // warnKeyClaims says at load where a key in a claim has nobody to look it up.

@@ -110,7 +110,7 @@ func (p *place) openSession(r *request) (first claims.Decision) {
 			}
 		}
 		if d.Reason = sessionReason(err); d.Reason != claims.StorageUnavailable {
-			r.state.dead = append(r.state.dead, in.sessions)
+			r.state.also().dead = append(r.state.dead(), in.sessions)
 		}
 		if first.Reason == "" || outOfReach(d.Reason) {
 			first = d

@@ -139,8 +139,21 @@ func (k *keyCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// countDecision counts a decision.
-func countDecision(d *claims.Decision) {
+// allowedCounter counts those whom an integration lets in, which is what happens most.
+type allowedCounter func() prometheus.Counter
+
+// countAllowed makes one, which is found by its labels when somebody is let in.
+func countAllowed(integration string) allowedCounter {
+	return sync.OnceValue(func() prometheus.Counter { return decisions.WithLabelValues(integration, string(claims.Allowed), "") })
+}
+
+// countDecision counts a decision about somebody whom an integration vouches for, or
+// about nobody.
+func countDecision(d *claims.Decision, in *integration) {
+	if d.Verdict == claims.Allowed && in != nil && in.name == d.Integration {
+		in.allowed().Inc()
+		return
+	}
 	labels := [...]string{d.Integration, string(d.Verdict), string(d.Reason)}
 	counters.get(labels, func() prometheus.Counter { return decisions.WithLabelValues(labels[:]...) }).Inc()
 }

@@ -75,8 +75,11 @@ func (o *origins) fromSite(r *http.Request) bool {
 // preflight reports whether the request is a real preflight of one of the
 // origins: it asks for nothing but permission.
 func (o *origins) preflight(r *http.Request) bool {
+	if r.Method != http.MethodOptions {
+		return false
+	}
 	wanted := r.Header["Access-Control-Request-Method"]
-	if r.Method != http.MethodOptions || r.Header.Get("Upgrade") != "" || len(wanted) != 1 || !httpguts.ValidHeaderFieldName(wanted[0]) {
+	if r.Header.Get("Upgrade") != "" || len(wanted) != 1 || !httpguts.ValidHeaderFieldName(wanted[0]) {
 		return false
 	}
 	_, ok := o.of(r)

@@ -116,8 +116,8 @@ func (g *guard) forwarded(s *state, d *claims.Decision) string {
 // "" if the integration that this one is of has no client for it.
 func (g *guard) exchanged(r *request, d *claims.Decision, token string) (string, error) {
 	of := d.Integration
-	if r.state.carrier != nil {
-		of = r.state.carrier.in.name // the key has no token
+	if c := r.state.carrier(); c != nil {
+		of = c.in.name // the key has no token
 	}
 	x := g.exchange[of]
 	if x == nil {

@@ -54,8 +54,9 @@ func (s *scope) coversPlain(path string) bool {
 
 // lowerPath returns the path as matchers compare it.
 func (r *request) lowerPath() string {
-	if r.lower == "" {
-		r.lower = strings.ToLower(r.URL.Path)
+	more := r.state.also()
+	if more.lower == "" {
+		more.lower = strings.ToLower(r.URL.Path)
 	}
-	return r.lower
+	return more.lower
 }

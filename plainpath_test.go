@@ -33,7 +33,7 @@ func FuzzPlainPath(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req := &request{Request: r}
+		req := newRequest(r, u, stateOf(r), survey(r.Header, nil))
 		if got := (&scope{plain: plain}).coversPlain(req.lowerPath()); got != want {
 			t.Errorf("pattern %q, path %q: got %v, want %v", pattern, path, got, want)
 		}

@@ -69,7 +69,7 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 	}
 	s.decide(d)
 	p.guard.logDecision(req, &d)
-	countDecision(&d)
+	countDecision(&d, s.in)
 	if d.LetsIn() {
 		return caddyauth.User{ID: d.Identity.User()}, true, nil
 	}

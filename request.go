@@ -10,18 +10,16 @@ import (
 type request struct {
 	*http.Request
 	state     *state
-	original  *url.URL        // as the client sent it
-	canonical bool            // its path has one meaning, see canonical
-	lower     string          // its path in lower case, once that was asked for
-	asked     []*http.Request // with the other URLs and methods that this one stands for
+	original  *url.URL // as the client sent it
+	canonical bool     // its path has one meaning, see canonical
 }
 
 // newRequest makes a request of what the client has sent. has is what its headers hold.
 func newRequest(r *http.Request, original *url.URL, s *state, has present) *request {
 	req := &s.request // a gate before this one has no use for it any more
 	*req = request{Request: r, state: s, original: original, canonical: canonical(original)}
-	if !s.kept {
-		s.query, s.kept = original.RawQuery, true
+	if s.more != nil {
+		s.more.lower, s.more.asked = "", nil
 	}
 	if r.URL.Path != original.Path {
 		req.ask(original)
@@ -42,7 +40,7 @@ func (r *request) askOtherMethods() {
 		if lines := r.Header[name]; len(lines) > 0 {
 			asked := *r.Request
 			asked.Method = strings.ToUpper(lines[0])
-			r.asked = append(r.asked, &asked)
+			r.state.also().asked = append(r.asked(), &asked)
 		}
 	}
 }
@@ -51,7 +49,31 @@ func (r *request) askOtherMethods() {
 func (r *request) ask(u *url.URL) {
 	asked := *r.Request
 	asked.URL = u
-	r.asked = append(r.asked, &asked)
+	r.state.also().asked = append(r.asked(), &asked)
+}
+
+// asked returns the request with the other URLs and methods that it stands for.
+func (r *request) asked() []*http.Request {
+	if r.state.more == nil {
+		return nil
+	}
+	return r.state.more.asked
+}
+
+// keepQuery keeps the client's query aside. It is called before a gate takes something
+// out of it.
+func (r *request) keepQuery() {
+	if query := r.original.RawQuery; query != "" && (r.state.more == nil || r.state.more.query == nil) {
+		r.state.also().query = &query
+	}
+}
+
+// sentQuery returns the query that the client sent.
+func (r *request) sentQuery() string {
+	if more := r.state.more; more != nil && more.query != nil {
+		return *more.query
+	}
+	return r.original.RawQuery
 }
 
 // splitScript divides a path as php_fastcgi does: /index.php/admin runs the script

@@ -125,7 +125,7 @@ func checkMatcher(set caddy.ModuleMap) error {
 // a header puts in place of its own. A path with more than one meaning counts as
 // any path that a matcher asks for.
 func (s *scope) covers(r *request) (bool, error) {
-	if s.plain != nil && r.canonical && len(r.asked) == 0 {
+	if s.plain != nil && r.canonical && len(r.asked()) == 0 {
 		return s.coversPlain(r.lowerPath()), nil
 	}
 	if !r.canonical {
@@ -144,8 +144,8 @@ func (s *scope) covers(r *request) (bool, error) {
 // matches reports whether the request matches, or one that it stands for.
 func (r *request) matches(sets caddyhttp.MatcherSets) (bool, error) {
 	ok, err := sets.AnyMatchWithError(r.Request)
-	for i := 0; i < len(r.asked) && !ok && err == nil; i++ {
-		ok, err = sets.AnyMatchWithError(r.asked[i])
+	for asked := r.asked(); len(asked) > 0 && !ok && err == nil; asked = asked[1:] {
+		ok, err = sets.AnyMatchWithError(asked[0])
 	}
 	return ok, err
 }

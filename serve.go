@@ -34,13 +34,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	d, out, err := g.judge(req)
-	g.hideQuery(r) // from error routes too
+	g.hideQuery(req) // from error routes too
 	if err != nil {
 		s.decide(claims.Decision{})
 		return undecided(w, err)
 	}
 	g.logDecision(req, &d)
-	countDecision(&d)
+	countDecision(&d, s.in)
 	switch {
 	case !d.LetsIn():
 		return g.refuse(w, req, &d)
@@ -197,10 +197,11 @@ func originalURL(r *http.Request) *url.URL {
 
 // hideQuery takes tokens out of the URL, for the application and its logs, and
 // out of the original one: FastCGI, error routes and placeholders go back to that.
-func (c *checker) hideQuery(r *http.Request) {
+func (c *checker) hideQuery(r *request) {
 	for i := range c.places {
 		if name := c.places[i].Query; name != "" {
-			hideParameter(r, name)
+			r.keepQuery()
+			hideParameter(r.Request, name)
 		}
 	}
 }

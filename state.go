@@ -22,29 +22,64 @@ type state struct {
 	in       *integration // the one that vouches for the identity
 	token    string       // the one that was accepted, if the client sent one
 	opened   opened
-	carrier  *carrier          // of the API key that counts, nil if it was sent by itself
-	dead     []*oauth.Sessions // whose cookies are no good and are to be deleted
+	more     *more // what most requests have nothing of, see state.also
 	// sent holds the headers as the client sent them, once a gate changes one in
 	// which another may look for a credential; cookies holds the lines of Cookie as
 	// the client sent them, once a gate has looked for sessions there and unless sent
 	// came before.
 	sent    http.Header
 	cookies []string
-	// query is the one that the client sent, if kept.
-	query string
-	kept  bool
-	// trailers says that the client announced some. Out of the gate's copy of the
-	// request they are taken, but an error route may have another.
-	trailers bool
-	repl     *caddy.Replacer // of the request, nil outside of Caddy's server
+	repl    *caddy.Replacer // of the request, nil outside of Caddy's server
 	// headers are the identity headers that gates have set.
 	headers []string
 	// room is where texts for headers lie, as far as it is not taken.
 	room  [4]string
-	taken int
+	taken uint8
 	// request is the one under decision by the gate that it has come to.
 	request request
 }
+
+// more is a part of the state that is made when something is put in.
+type more struct {
+	carrier *carrier          // of the API key that counts, nil if it was sent by itself
+	dead    []*oauth.Sessions // whose cookies are no good and are to be deleted
+	query   *string           // as the client sent it, once a gate has taken something out
+	// trailers says that the client announced some. Out of the gate's copy of the
+	// request they are taken, but an error route may have another.
+	trailers bool
+
+	// Of the gate under way: the path in lower case, once that was asked for, and the
+	// request with the other URLs and methods that it stands for.
+	lower string
+	asked []*http.Request
+}
+
+// also returns what else is in the state, to be changed.
+func (s *state) also() *more {
+	if s.more == nil {
+		s.more = new(more)
+	}
+	return s.more
+}
+
+// carrier returns the carrier of the API key that counts, nil for none.
+func (s *state) carrier() *carrier {
+	if s.more == nil {
+		return nil
+	}
+	return s.more.carrier
+}
+
+// dead returns the sessions whose cookies are no good.
+func (s *state) dead() []*oauth.Sessions {
+	if s.more == nil {
+		return nil
+	}
+	return s.more.dead
+}
+
+// trailers reports whether the client announced some.
+func (s *state) trailers() bool { return s.more != nil && s.more.trailers }
 
 // String keeps {http.vars.admit} from printing what is in it.
 func (*state) String() string { return "" }
@@ -84,12 +119,13 @@ func (s *state) keepSent(r *http.Request) {
 // texts returns room for n texts that are this request's own: a handler after the gate
 // may change the value of a header where it lies.
 func (s *state) texts(n int) []string {
-	if n > len(s.room)-s.taken {
+	begin := int(s.taken)
+	end := begin + n
+	if end > len(s.room) {
 		return make([]string, n)
 	}
-	begin := s.taken
-	s.taken += n
-	return s.room[begin:s.taken:s.taken]
+	s.taken = uint8(end)
+	return s.room[begin:end:end]
 }
 
 // text returns the value of a header that has one line.
