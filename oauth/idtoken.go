@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"crypto/subtle"
 	"slices"
 	"strconv"
 	"time"
@@ -115,6 +114,3 @@ func (p *RelyingParty) maxAge() (limit time.Duration, asked bool) {
 	}
 	return 0, false
 }
-
-// sameText compares in constant time.
-func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -32,8 +32,8 @@ const (
 // one with every request. Only what was sealed by us is in it, so nobody can fill it
 // with anything else (threat 97). To look something up takes no lock and writes nothing.
 //
-// It holds the texts, and so compares all of them, which takes less time than any hash:
-// the secret that makes such texts is in the memory of this process too.
+// It holds the texts and compares all of them, which takes less time than any hash that
+// would do: the secret that makes such texts is in the memory of this process too.
 type openedCookies struct{ shards [openedShards]openedShard }
 
 type openedShard struct {
@@ -75,7 +75,7 @@ func (o *openedCookies) get(first, second string) *Session {
 		return nil
 	}
 	for c := table[place].Load(); c != nil; c = c.next {
-		if c.first == first && (c.second == "" || c.second == second) {
+		if sameText(c.first, first) && (c.second == "" || sameText(c.second, second)) {
 			return c.session
 		}
 	}
