@@ -233,7 +233,8 @@ func TestTokensShareMapping(t *testing.T) {
 }
 
 // What the whole handler allocates on a hit, with a rule and two headers about the
-// identity.
+// identity, and for a refusal: the state of the request, and its place among Caddy's
+// placeholders.
 func TestHandlerAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -247,24 +248,30 @@ func TestHandlerAllocations(t *testing.T) {
 		}
 		return nil
 	})
-	plain := httptest.NewRequest(http.MethodGet, "http://a.example/x", http.NoBody)
-	plain.Header.Set("Authorization", token)
-	const runs = 200
-	var requests []*http.Request
-	for range runs + 2 {
-		requests = append(requests, benchRequest(plain))
-	}
-	w, n := &benchWriter{header: http.Header{}}, 0
-	serve := func() {
-		if err := h.ServeHTTP(w, requests[n], next); err != nil {
-			t.Fatal(err)
+	for _, tc := range []struct {
+		name, authorization string
+		status              int // 0: none is written
+	}{{"a token that is known", token, 0}, {"no credential", "", 401}} {
+		plain := httptest.NewRequest(http.MethodGet, "http://a.example/x", http.NoBody)
+		if tc.authorization != "" {
+			plain.Header.Set("Authorization", tc.authorization)
 		}
-		n++
-	}
-	serve() // is verified
-	if got := testing.AllocsPerRun(runs, serve); got > 6 {
-		t.Errorf("%v allocations", got)
-	} else {
-		t.Logf("%v allocations", got)
+		const runs = 200
+		var requests []*http.Request
+		for range runs + 2 {
+			requests = append(requests, benchRequest(plain))
+		}
+		w, n := &benchWriter{header: http.Header{}}, 0
+		serve := func() {
+			if err := h.ServeHTTP(w, requests[n], next); err != nil || w.status != tc.status {
+				t.Fatalf("status %d, error %v", w.status, err)
+			}
+			n++
+		}
+		serve() // is verified
+		got := testing.AllocsPerRun(runs, serve)
+		if t.Logf("%s: %v allocations", tc.name, got); got > 3 {
+			t.Errorf("%s: %v allocations, at most 3 are expected", tc.name, got)
+		}
 	}
 }
