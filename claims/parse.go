@@ -30,8 +30,8 @@ const (
 const refused = -1
 
 // checkValue checks a value. depth is that of an object or array, should it be one;
-// names are those of the objects around it.
-func checkValue(data []byte, at, depth int, names [][]byte) int {
+// room is an empty list, most often with space for the names in it.
+func checkValue(data []byte, at, depth int, room [][]byte) int {
 	if at >= len(data) {
 		return refused
 	}
@@ -41,11 +41,11 @@ func checkValue(data []byte, at, depth int, names [][]byte) int {
 		return end
 	case '{':
 		if depth <= maxDepth {
-			return checkObject(data, at, depth, names, nil)
+			return checkObject(data, at, depth, room, nil)
 		}
 	case '[':
 		if depth <= maxDepth {
-			return checkArray(data, at, depth, names)
+			return checkArray(data, at, depth, room)
 		}
 	case 't':
 		return checkWord(data, at, "true")
@@ -60,8 +60,11 @@ func checkValue(data []byte, at, depth int, names [][]byte) int {
 }
 
 // checkObject checks an object, whose members are noted in s, if given.
-func checkObject(data []byte, at, depth int, names [][]byte, s *Set) int {
-	base := len(names)
+//
+// Its values get what is left of the room, but not the names: where nothing is left,
+// each object in a list of them would copy all those names to append its own first one.
+func checkObject(data []byte, at, depth int, room [][]byte, s *Set) int {
+	names := room
 	seen := uint64(0) // a bit for each kind of name that was there
 	if at = space(data, at+1); is(data, at, '}') {
 		return at + 1
@@ -77,7 +80,7 @@ func checkObject(data []byte, at, depth int, names [][]byte, s *Set) int {
 			name = unescape(make([]byte, 0, len(name)), name)
 		}
 		kind := kindOf(name)
-		if own := names[base:]; seen&kind != 0 && len(own) < fewNames && containsName(own, name) {
+		if seen&kind != 0 && len(names) < fewNames && containsName(names, name) {
 			return refused
 		}
 		seen |= kind
@@ -85,14 +88,14 @@ func checkObject(data []byte, at, depth int, names [][]byte, s *Set) int {
 		if at = space(data, end); !is(data, at, ':') {
 			return refused
 		}
-		if at = checkValue(data, space(data, at+1), depth+1, names); at < 0 {
+		if at = checkValue(data, space(data, at+1), depth+1, names[len(names):]); at < 0 {
 			return refused
 		}
 		if s != nil {
 			s.note(name, escaped, nameAt, at)
 		}
 		if at = space(data, at); is(data, at, '}') {
-			if !distinct(names[base:]) {
+			if !distinct(names) {
 				return refused
 			}
 			return at + 1
@@ -148,12 +151,12 @@ func distinct(names [][]byte) bool {
 	return true
 }
 
-func checkArray(data []byte, at, depth int, names [][]byte) int {
+func checkArray(data []byte, at, depth int, room [][]byte) int {
 	if at = space(data, at+1); is(data, at, ']') {
 		return at + 1
 	}
 	for {
-		if at = checkValue(data, at, depth+1, names); at < 0 {
+		if at = checkValue(data, at, depth+1, room); at < 0 {
 			return refused
 		}
 		if at = space(data, at); is(data, at, ']') {

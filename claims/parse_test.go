@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,27 @@ func TestParseTextPlaces(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// threat 2: no number of names makes objects that come after them cost more than as
+// many bytes do elsewhere. What a client sends is read before its signature is checked.
+func TestParseMemory(t *testing.T) {
+	names := []byte("{")
+	for n := range 1300 {
+		names = fmt.Appendf(names, `"%03x":1,`, n)
+		data := append(bytes.Clone(names), `"":[{"":1}`...)
+		for len(data) < 16<<10 {
+			data = append(data, `,{"":1}`...)
+		}
+		data = append(data, "]}"...)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Parse(data)
+		runtime.ReadMemStats(&after)
+		if taken := after.TotalAlloc - before.TotalAlloc; err != nil || taken > 512<<10 {
+			t.Errorf("%d names, %d bytes: %d bytes of memory, error %v", n+1, len(data), taken, err)
 		}
 	}
 }
