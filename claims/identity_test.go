@@ -232,6 +232,23 @@ func TestRemember(t *testing.T) {
 	}
 }
 
+// Texts that are too long to be remembered are not copied to find that out, whenever
+// they are asked for.
+func TestRememberTooLong(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	id := (&Mapping{User: paths("sub")}).Identify(parse(t, `{"sub":"ada"}`))
+	var kept Identity
+	id.CopyTo(&kept)
+	texts := []string{strings.Repeat("x", toRemember+1)}
+	for who, id := range map[string]*Identity{"of a request": id, "a copy": &kept} {
+		if n := testing.AllocsPerRun(100, func() { id.Remember(1, func() []string { return texts }) }); n > 0 {
+			t.Errorf("%s: %v allocations", who, n)
+		}
+	}
+}
+
 // threat 97: who keeps an identity has a copy that says the same, holds on to nothing of
 // what it was read from and is as large as it is said to be.
 func TestCopyTo(t *testing.T) {

@@ -64,15 +64,15 @@ func (id *Identity) remember(number uint64, texts []string) {
 		few.number.Store(number)
 		return
 	}
-	if made := keptTexts(number, texts); made.size() <= toRemember {
-		id.further.Store(made)
+	if keptSize(texts) <= toRemember {
+		id.further.Store(keptTexts(number, texts))
 	}
 }
 
-// size returns how many bytes of memory the texts take.
-func (r *remembered) size() int {
-	size := int(unsafe.Sizeof(*r)) + cap(r.texts)*int(unsafe.Sizeof(""))
-	for _, text := range r.texts {
+// keptSize returns how many bytes of memory keptTexts takes.
+func keptSize(texts []string) int {
+	size := int(unsafe.Sizeof(remembered{})) + max(len(texts), 2)*int(unsafe.Sizeof(""))
+	for _, text := range texts {
 		size += len(text)
 	}
 	return size
