@@ -38,6 +38,7 @@ func TestAPIKey(t *testing.T) {
 		{"by Basic", []string{basicHeader("robot", robotKey)}, 401, "bad_password"},
 		{"in the query", []string{"X: y"}, 401, "missing_credential"},
 		{"another issuer's token", []string{"Authorization: Bearer " + other}, 200, "ada"},
+		{"a known token as a key", []string{"X-API-Key: " + other}, 401, "bad_api_key"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := "/machines/x?api_key=" + robotKey

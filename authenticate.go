@@ -106,7 +106,7 @@ var malformed = claims.Decision{Verdict: claims.Refused, Reason: claims.Malforme
 // that do not look at the issuer. Keys of one never vouch for another.
 func (p *place) check(ctx context.Context, raw string) claims.Decision {
 	var key *jwt.CacheKey
-	if p.mayRemember(raw) {
+	if len(p.memory.caches) > 0 && len(raw) <= jwt.MaxTokenSize {
 		k := jwt.NewCacheKey(raw)
 		if d, ok := p.remembered(ctx, k); ok {
 			return d

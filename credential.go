@@ -135,7 +135,9 @@ func joinPlaces(integrations []*integration) (joined []place) {
 		}
 	}
 	for i := range joined {
-		joined[i].memory = remember(joined[i].integrations)
+		if p := &joined[i]; !p.keysFirst() {
+			p.memory = remember(p.integrations)
+		}
 	}
 	return joined
 }
@@ -235,6 +237,12 @@ func (p *place) inHeader(h http.Header) (token string, there bool, reason claims
 // readable reports whether text from this place may be a credential at all.
 func (p *place) readable(text string) bool {
 	return p.Header == "" || isTokenText(text) || p.apiKeys() && isVisible(text)
+}
+
+// keysFirst reports whether what comes from here has to be one of the integrations' API
+// keys. A token that is known from elsewhere is none.
+func (p *place) keysFirst() bool {
+	return p.apiKeys() && slices.ContainsFunc(p.integrations, func(in *integration) bool { return in.local != nil })
 }
 
 // apiKeys reports whether nothing but API keys is looked for here.

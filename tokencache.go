@@ -132,13 +132,6 @@ func mayPrecede(one, another *jwt.Verifier, earlier bool) bool {
 	return earlier && one.Overlaps(another)
 }
 
-// mayRemember reports whether something may be a token that one of the integrations
-// has verified before. Where API keys are looked for it is none, though it may be one
-// elsewhere.
-func (p *place) mayRemember(raw string) bool {
-	return len(p.memory.caches) > 0 && len(raw) <= jwt.MaxTokenSize && !p.apiKeys()
-}
-
 // remembered decides about a token that one of the integrations has verified before.
 // ok is false if there is none, or if that does not settle it.
 func (p *place) remembered(ctx context.Context, key jwt.CacheKey) (d claims.Decision, ok bool) {
