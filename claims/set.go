@@ -72,7 +72,8 @@ func (s *Set) Get(name string) Value {
 			}
 			continue
 		}
-		// A quote behind the same bytes, most often there is none.
+		// No name in the data has a quote in it: the first one behind the same bytes ends
+		// it. Most often there is none at that place, which is the quickest to see.
 		at := int(m.name) + 1
 		end := at + len(name)
 		if is(s.data, end, '"') && string(s.data[at:end]) == name && strings.IndexByte(name, '"') < 0 {
