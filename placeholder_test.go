@@ -134,3 +134,40 @@ func TestHeaderNamesAreFilledIn(t *testing.T) {
 		t.Errorf("upstream sees %v", got)
 	}
 }
+
+// threat 36: who the user is, is what the gate says, for logs and FastCGI too. What a
+// handler before it or between two of them says instead, perhaps with the client's
+// words, does not count once a gate has decided.
+func TestUserOfOthers(t *testing.T) {
+	const (
+		mapped = "map {header.X-Who} {http.auth.user.id} {\ndefault {header.X-Who}\n}\n"
+		set    = "vars http.auth.user.id {header.X-Who}\n"
+		gate   = "admit /in/* {\noptional\ndeny user eve\nbypass /in/public\n}\n"
+	)
+	for name, before := range map[string]string{
+		"map": mapped, "vars": set, "map, after a gate": gate + mapped, "vars, after a gate": gate + set,
+	} {
+		s := serve(t, secretIntegration, "route {\n"+before+gate+"respond \"[{http.auth.user.id}]\"\n}\nhandle_errors {\nrespond \"[{http.auth.user.id}]\"\n}")
+		for _, row := range []struct{ path, user, want string }{
+			{"/in/x", "ada", "[ada]"},
+			{"/in/x", "", "[]"},
+			{"/in/x", "eve", "[]"},
+		} {
+			headers := []string{"X-Who: mallory"}
+			if row.user != "" {
+				headers = append(headers, bearer(t, object{"sub": row.user}))
+			}
+			if a := s.get(row.path, headers...); a.body != row.want {
+				t.Errorf("%s: %s as %q: %d %s, want %s", name, row.path, row.user, a.StatusCode, a.body, row.want)
+			}
+		}
+		if name == "map, after a gate" {
+			continue // of whom the placeholder is asked first, and says that it is nobody
+		}
+		for _, path := range []string{"/out", "/in/public"} { // where no gate decides who it is
+			if a := s.get(path, "X-Who: bob", bearer(t, nil)); a.body != "[bob]" {
+				t.Errorf("%s: %s: %s", name, path, a.body)
+			}
+		}
+	}
+}

@@ -35,6 +35,7 @@ type state struct {
 	// room is where texts for headers lie, as far as it is not taken.
 	room  [4]string
 	taken uint8
+	named bool // somebody before all gates says who the user is
 	// request is the one under decision by the gate that it has come to.
 	request request
 }
@@ -96,6 +97,7 @@ func stateOf(r *http.Request) *state {
 	}
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		s.repl = repl
+		_, s.named = repl.Get(userID)
 		repl.Map(s.placeholder)
 	}
 	return s
@@ -144,8 +146,12 @@ func seenState(r *http.Request) *state {
 // decide keeps the decision of a gate.
 func (s *state) decide(d claims.Decision) {
 	s.decision = d
-	if s.repl != nil {
-		s.repl.Delete(userID) // as somebody else has set it, which would count before ours
+	switch {
+	case s.repl == nil:
+	case s.named: // perhaps in a way that cannot be deleted, as the handler map does
+		s.repl.Set(userID, identityField(d.Identity, d.LetsIn(), "id"))
+	default:
+		s.repl.Delete(userID) // as somebody has set it since, which would count before ours
 	}
 }
 
