@@ -249,6 +249,30 @@ func TestRememberTooLong(t *testing.T) {
 	}
 }
 
+// threat 97: what is remembered for two takes no more than is counted for both.
+func TestRememberForTwo(t *testing.T) {
+	for _, tc := range []struct {
+		first, last int  // bytes
+		both        bool // are remembered
+	}{{10, 10, true}, {toRemember, 10, false}, {toRemember - 80, 10, true}, {10, toRemember, false}} {
+		var kept Identity
+		parseIdentity(t, `{"sub":"ada"}`).CopyTo(&kept)
+		made := 0
+		for range 3 {
+			for number, size := range []int{tc.first, tc.last} {
+				kept.Remember(uint64(number+1), func() []string { made++; return []string{strings.Repeat("x", size)} })
+			}
+		}
+		if both := made == 2; both != tc.both {
+			t.Errorf("%d and %d bytes: made %d times", tc.first, tc.last, made)
+		}
+	}
+}
+
+func parseIdentity(t *testing.T, text string) *Identity {
+	return (&Mapping{User: paths("sub")}).Identify(parse(t, text))
+}
+
 // threat 97: who keeps an identity has a copy that says the same, holds on to nothing of
 // what it was read from and is as large as it is said to be.
 func TestCopyTo(t *testing.T) {

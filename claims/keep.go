@@ -21,14 +21,17 @@ type fewTexts struct {
 	number atomic.Uint64 // of whose they are; 0 until they are there
 	texts  [2]string
 	count  uint8
+	size   uint8       // of what is no part of the claims, in bytes
 	taken  atomic.Bool // by whoever writes them
 }
 
-// Remember returns the texts that make makes of the identity, which somebody with a
-// number of his own, which is not 0, asks for again and again. They are kept from the
-// second time on, of an identity that was copied for somebody who keeps it from the
-// first: only those of the first two or so, and none that take more than 160 bytes, which
-// [Identity.CopyTo] counts before they are there. They must not be changed.
+// Remember returns the texts that make makes of the identity. Whoever asks for them again
+// and again has a number of his own, which is not 0. The texts must not be changed.
+//
+// They are remembered from the second time on, and from the first if the identity was
+// copied for somebody who keeps it. Only two who ask are remembered, the first and the
+// last, and only as far as that takes no more than 160 bytes, which [Identity.CopyTo]
+// counts before they are there.
 func (id *Identity) Remember(number uint64, make func() []string) []string {
 	if id.texts.number.Load() == number {
 		return id.texts.texts[:id.texts.count:id.texts.count]
@@ -53,18 +56,25 @@ func (id *Identity) remember(number uint64, texts []string) {
 			size += len(text)
 		}
 	}
-	if few := &id.texts; size <= toRemember && len(texts) <= len(few.texts) && few.taken.CompareAndSwap(false, true) {
+	few, first, last := &id.texts, 0, 0
+	if few.number.Load() != 0 {
+		first = int(few.size)
+	}
+	if known := id.further.Load(); known != nil {
+		last = keptSize(known.texts)
+	}
+	if size+last <= toRemember && len(texts) <= len(few.texts) && few.taken.CompareAndSwap(false, true) {
 		for i, text := range texts {
 			if !id.claims.holds(text) {
 				text = strings.Clone(text) // without what else may lie there
 			}
 			few.texts[i] = text
 		}
-		few.count = uint8(len(texts))
+		few.count, few.size = uint8(len(texts)), uint8(size)
 		few.number.Store(number)
 		return
 	}
-	if keptSize(texts) <= toRemember {
+	if first+keptSize(texts) <= toRemember {
 		id.further.Store(keptTexts(number, texts))
 	}
 }

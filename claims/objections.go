@@ -40,7 +40,7 @@ func (rs *Rules) Remember() {
 	if n <= fewRules {
 		return
 	}
-	for size := int64(unsafe.Sizeof(judged{})) + int64(words(n))*8; ; {
+	for size := int64(unsafe.Sizeof(manyJudged{})) + int64(words(n))*8; ; {
 		if old := judgedSize.Load(); old >= size || judgedSize.CompareAndSwap(old, size) {
 			return
 		}
@@ -75,17 +75,17 @@ type memory struct {
 	// Each word has the number of a set in its upper half, which is never 0. The bit
 	// behind it says that the lower ones are the objections of few rules.
 	sets [judgedSets]atomic.Uint64
-	many atomic.Pointer[judged]
+	many atomic.Pointer[manyJudged]
 }
 
 const judgedBit = 1 << fewRules
 
-// judged is what one set of many rules says about an identity.
-type judged struct {
+// manyJudged is what one set of many rules says about an identity.
+type manyJudged struct {
 	number  uint32 // of the set: a pointer would keep an old configuration alive
 	further int32  // how many come after it
 	objects objections
-	next    *judged
+	next    *manyJudged
 }
 
 // objections returns what the rules have against an identity, if that is remembered;
@@ -133,7 +133,7 @@ func (rs *Rules) many(id *Identity) objections {
 			return known.objects
 		}
 	}
-	made := &judged{number: rs.number, objects: make(objections, words(rs.count()))}
+	made := &manyJudged{number: rs.number, objects: make(objections, words(rs.count()))}
 	rs.object(id, made.objects)
 	if first != nil && first.further+2 <= judgedSets { // else the old ones go
 		made.next, made.further = first, first.further+1
