@@ -40,7 +40,9 @@ func (c *checker) decide(r *request) (claims.Decision, error) {
 	var failed error
 	covers := func(n int) bool {
 		ok, err := c.scopes[n-1].covers(r)
-		failed = errors.Join(failed, err)
+		if err != nil {
+			failed = errors.Join(failed, err)
+		}
 		return ok
 	}
 	if d.Identity == nil && !c.optional {

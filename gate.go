@@ -69,6 +69,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	g.warnKeyClaims()
 	g.warnSeveralAsked()
 	g.resource = readResource(&g.checker)
+	packPlain(g.scopes)
 	g.rules.Remember()
 	g.trial.Remember()
 	return e.err("admit")

@@ -34,7 +34,7 @@ func FuzzPlainPath(f *testing.F) {
 			t.Fatal(err)
 		}
 		req := newRequest(r, u, stateOf(r), survey(r.Header, nil))
-		if got := (&scope{plain: plain}).coversPlain(req.lowerPath()); got != want {
+		if got := (&scope{plain: plain}).coversPlain(req.plainPath()); got != want {
 			t.Errorf("pattern %q, path %q: got %v, want %v", pattern, path, got, want)
 		}
 	})

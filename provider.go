@@ -45,6 +45,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	gate := &Handler{Integrations: p.Integrations, Require: p.Require, Deny: p.Deny, Any: p.Any}
 	p.guard.warnRules(gate) // loading matchers empties their configuration
 	p.guard.readRules(ctx, e, &p.guard.rules, p.Require, p.Deny, p.Any)
+	packPlain(p.guard.scopes)
 	p.guard.rules.Remember()
 	gate.checkRules(e, p.guard)
 	p.guard.checkMachines(e)

@@ -18,11 +18,11 @@ import (
 
 // scope tells the requests that a rule, or the gate, is about.
 type scope struct {
+	plain    []plainPath // its paths, if they are so plain that one look tells: see plainPaths
 	matchers caddyhttp.MatcherSets
 	loose    caddyhttp.MatcherSets // the same without what looks at the path
 	paths    bool                  // some set is empty then
 	onlyPath bool                  // all sets consist of paths alone
-	plain    []string              // these paths, if they are so plain that one look tells: see plainPaths
 }
 
 // loadScope loads the matchers of the struct pointed to by module, whose field
@@ -125,8 +125,10 @@ func checkMatcher(set caddy.ModuleMap) error {
 // a header puts in place of its own. A path with more than one meaning counts as
 // any path that a matcher asks for.
 func (s *scope) covers(r *request) (bool, error) {
-	if s.plain != nil && r.canonical && len(r.asked()) == 0 {
-		return s.coversPlain(r.lowerPath()), nil
+	if s.plain != nil {
+		if path := r.plainPath(); path != "" {
+			return s.coversPlain(path), nil
+		}
 	}
 	if !r.canonical {
 		if s.paths {

@@ -52,6 +52,7 @@ type Rules struct {
 	Any     []AnyRule
 
 	number uint32 // by which identities remember them, see Remember
+	scopes []int  // of the rules in their order, side by side
 }
 
 // ScopedRule is a rule for some requests: Scope is a number that the caller
@@ -95,22 +96,21 @@ func (a *AnyRule) Rules() []Rule { return a.rules }
 // identity the scope may not be asked for.
 func (rs *Rules) Judge(id *Identity, covers func(scope int) bool) (Reason, *Rule) {
 	var room [1]uint64
-	objects := rs.objections(id, &room)
-	if objects != nil && !objects.any() {
-		return "", nil
+	if objects := rs.objections(id, &room); objects != nil {
+		return rs.object(objects, covers)
 	}
 	for i := range rs.Deny {
-		if r := &rs.Deny[i]; objects.may(i) && (r.Scope == 0 || covers(r.Scope)) && (objects != nil || r.Rule.Judge(id) != Fails) {
+		if r := &rs.Deny[i]; (r.Scope == 0 || covers(r.Scope)) && r.Rule.Judge(id) != Fails {
 			return Denied, &r.Rule
 		}
 	}
 	for i := range rs.Require {
-		if r := &rs.Require[i]; objects.may(len(rs.Deny)+i) && (r.Scope == 0 || covers(r.Scope)) && (objects != nil || r.Rule.Judge(id) != Holds) {
+		if r := &rs.Require[i]; (r.Scope == 0 || covers(r.Scope)) && r.Rule.Judge(id) != Holds {
 			return RuleFailed, &r.Rule
 		}
 	}
 	for i := range rs.Any {
-		if a := &rs.Any[i]; objects.may(len(rs.Deny)+len(rs.Require)+i) && (a.scope == 0 || covers(a.scope)) && (objects != nil || !a.holds(id)) {
+		if a := &rs.Any[i]; (a.scope == 0 || covers(a.scope)) && !a.holds(id) {
 			return RuleFailed, &a.whole
 		}
 	}

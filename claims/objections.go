@@ -2,6 +2,7 @@ package claims
 
 import (
 	"math"
+	"math/bits"
 	"sync/atomic"
 	"unsafe"
 )
@@ -37,6 +38,15 @@ func (rs *Rules) Remember() {
 		return // no number stands for two sets: these are judged each time
 	}
 	rs.number = uint32(number)
+	for i := range rs.Deny {
+		rs.scopes = append(rs.scopes, rs.Deny[i].Scope)
+	}
+	for i := range rs.Require {
+		rs.scopes = append(rs.scopes, rs.Require[i].Scope)
+	}
+	for i := range rs.Any {
+		rs.scopes = append(rs.scopes, rs.Any[i].scope)
+	}
 	if n <= fewRules {
 		return
 	}
@@ -56,17 +66,29 @@ func (rs *Rules) count() int { return len(rs.Deny) + len(rs.Require) + len(rs.An
 // an identity if it covered the request. Nil: nobody knows.
 type objections []uint64
 
-// may reports whether a rule has an objection, or might have one.
-func (o objections) may(rule int) bool { return o == nil || o[rule/64]&(1<<(rule%64)) != 0 }
-
-// any reports whether some rule has an objection.
-func (o objections) any() bool {
-	for _, word := range o {
-		if word != 0 {
-			return true
+// object returns the first objection of a rule whose scope covers the request. Rules
+// without one are not looked at, and of the others nothing but their scope.
+func (rs *Rules) object(objects objections, covers func(scope int) bool) (Reason, *Rule) {
+	for i, word := range objects {
+		for ; word != 0; word &= word - 1 {
+			rule := i*64 + bits.TrailingZeros64(word)
+			if scope := rs.scopes[rule]; scope == 0 || covers(scope) {
+				return rs.refusal(rule)
+			}
 		}
 	}
-	return false
+	return "", nil
+}
+
+// refusal returns why a rule refuses, by its place in the order of the set.
+func (rs *Rules) refusal(rule int) (Reason, *Rule) {
+	if rule < len(rs.Deny) {
+		return Denied, &rs.Deny[rule].Rule
+	}
+	if rule -= len(rs.Deny); rule < len(rs.Require) {
+		return RuleFailed, &rs.Require[rule].Rule
+	}
+	return RuleFailed, &rs.Any[rule-len(rs.Require)].whole
 }
 
 // memory is what an identity remembers of sets of rules. It depends on nothing but the
@@ -110,7 +132,7 @@ func (rs *Rules) objections(id *Identity, room *[1]uint64) objections {
 		return rs.many(id)
 	}
 	room[0] = 0
-	rs.object(id, room[:])
+	rs.judgeAll(id, room[:])
 	slot.Store(uint64(rs.number)<<32 | judgedBit | room[0])
 	return room[:]
 }
@@ -134,7 +156,7 @@ func (rs *Rules) many(id *Identity) objections {
 		}
 	}
 	made := &manyJudged{number: rs.number, objects: make(objections, words(rs.count()))}
-	rs.object(id, made.objects)
+	rs.judgeAll(id, made.objects)
 	if first != nil && first.further+2 <= judgedSets { // else the old ones go
 		made.next, made.further = first, first.further+1
 	}
@@ -142,8 +164,8 @@ func (rs *Rules) many(id *Identity) objections {
 	return made.objects
 }
 
-// object judges all rules, whatever they cover.
-func (rs *Rules) object(id *Identity, objects objections) {
+// judgeAll judges all rules, whatever they cover.
+func (rs *Rules) judgeAll(id *Identity, objects objections) {
 	note := func(rule int, refuses bool) {
 		if refuses {
 			objects[rule/64] |= 1 << (rule % 64)
