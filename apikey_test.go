@@ -65,6 +65,17 @@ func TestAPIKey(t *testing.T) {
 	}
 }
 
+// threat 86: a token is no API key, also not one that the integration has made itself
+// and has seen before.
+func TestKnownTokenAsKey(t *testing.T) {
+	f, _ := serveHome(t, homeIntegration(t, "home", "tokens\napi_key robot "+sha256Hex(robotKey)), "admit\n"+upstream(t))
+	token := tokenOf(t, f.token("grant_type=password&username=ada&password="+adaPassword)).Access
+	for range 2 {
+		f.ask("GET", "localhost", "/x", "Authorization: Bearer "+token).seen(t)
+		f.ask("GET", "localhost", "/x", "X-API-Key: "+token).want(t, 401, "bad_api_key")
+	}
+}
+
 // forward says otherwise: client leaves everything, none takes all.
 func TestForwardLocal(t *testing.T) {
 	for _, tc := range []struct {
